@@ -1,0 +1,126 @@
+#include "base/clock.h"
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+namespace luminous_healing {
+namespace {
+
+Micros read_clock(clockid_t id) {
+    timespec ts{};
+    clock_gettime(id, &ts);
+    return std::chrono::seconds(ts.tv_sec) + std::chrono::duration_cast<Micros>(std::chrono::nanoseconds(ts.tv_nsec));
+}
+
+/// Takes what it reads off the front of the text; any failure makes every later step fail too.
+struct Cursor {
+    std::string_view rest;
+    bool ok = true;
+
+    int digits(std::size_t count) {
+        int value = 0;
+        if (rest.size() < count) ok = false;
+        for (std::size_t i = 0; ok && i < count; ++i) {
+            if (rest[i] < '0' || rest[i] > '9') ok = false;
+            value = value * 10 + (rest[i] - '0');
+        }
+        if (ok) rest.remove_prefix(count);
+        return value;
+    }
+    char one_of(std::string_view allowed) {
+        if (!ok || rest.empty() || allowed.find(rest[0]) == std::string_view::npos) {
+            ok = false;
+            return '\0';
+        }
+        const char c = rest[0];
+        rest.remove_prefix(1);
+        return c;
+    }
+    Micros fraction() {
+        Micros result{0};
+        if (!ok || rest.empty() || rest[0] != '.') return result;
+        rest.remove_prefix(1);
+        std::int64_t unit = 100'000;
+        std::size_t count = 0;
+        for (; !rest.empty() && rest[0] >= '0' && rest[0] <= '9'; rest.remove_prefix(1), ++count) {
+            result += Micros((rest[0] - '0') * unit);
+            unit /= 10;
+        }
+        if (count == 0 || count > 9) ok = false;
+        return result;
+    }
+};
+
+struct CivilTime {
+    std::tm fields{};
+    Micros fraction{};
+};
+
+std::optional<CivilTime> parse_civil(Cursor& cursor) {
+    CivilTime t;
+    t.fields.tm_year = cursor.digits(4) - 1900;
+    cursor.one_of("-");
+    t.fields.tm_mon = cursor.digits(2) - 1;
+    cursor.one_of("-");
+    t.fields.tm_mday = cursor.digits(2);
+    cursor.one_of("Tt ");
+    t.fields.tm_hour = cursor.digits(2);
+    cursor.one_of(":");
+    t.fields.tm_min = cursor.digits(2);
+    cursor.one_of(":");
+    t.fields.tm_sec = cursor.digits(2);
+    t.fraction = cursor.fraction();
+    const auto& f = t.fields;
+    if (!cursor.ok || f.tm_mon < 0 || f.tm_mon > 11 || f.tm_hour > 23 || f.tm_min > 59 || f.tm_sec > 60) return {};
+    const std::chrono::year_month_day day{std::chrono::year(f.tm_year + 1900),
+                                          std::chrono::month(static_cast<unsigned>(f.tm_mon + 1)),
+                                          std::chrono::day(static_cast<unsigned>(f.tm_mday))};
+    if (!day.ok()) return {};
+    return t;
+}
+
+}  // namespace
+
+Instant now() { return {{read_clock(CLOCK_REALTIME)}, {read_clock(CLOCK_BOOTTIME)}}; }
+
+std::string format_rfc3339(WallTime time) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time.since_epoch);
+    const auto fraction = time.since_epoch - seconds;
+    const std::time_t t = seconds.count();
+    std::tm utc{};
+    gmtime_r(&t, &utc);
+    std::array<char, 64> text{};
+    const std::size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+    std::snprintf(text.data() + n, text.size() - n, ".%06lldZ", static_cast<long long>(fraction.count()));
+    return text.data();
+}
+
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+    Cursor cursor{text};
+    auto civil = parse_civil(cursor);
+    if (!civil) return {};
+    const char zone = cursor.one_of("Zz+-");
+    std::chrono::minutes offset{0};
+    if (zone == '+' || zone == '-') {
+        const int hours = cursor.digits(2);
+        cursor.one_of(":");
+        const int minutes = cursor.digits(2);
+        if (hours > 23 || minutes > 59) return {};
+        offset = std::chrono::hours(hours) + std::chrono::minutes(minutes);
+        if (zone == '-') offset = -offset;
+    }
+    if (!cursor.ok || !cursor.rest.empty()) return {};
+    return WallTime{std::chrono::seconds(timegm(&civil->fields)) + civil->fraction - offset};
+}
+
+std::optional<WallTime> parse_naive_local(std::string_view text) {
+    Cursor cursor{text};
+    auto civil = parse_civil(cursor);
+    if (!civil || !cursor.rest.empty()) return {};
+    civil->fields.tm_isdst = -1;  // mktime(3) looks it up
+    const std::time_t t = std::mktime(&civil->fields);
+    return WallTime{std::chrono::seconds(t) + civil->fraction};
+}
+
+}  // namespace luminous_healing

@@ -1,0 +1,112 @@
+#include "base/text.h"
+
+#include <cstdint>
+
+namespace luminous_healing {
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+
+struct Decoded {
+    std::uint32_t code_point;
+    std::size_t length;  // bytes taken; 1 for an ill-formed one
+    bool ok;
+};
+
+constexpr bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+
+Decoded decode_multibyte(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text[0]);
+    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return {0, 1, false};
+    std::uint32_t cp = lead & (0xFFU >> (length + 1));
+    for (std::size_t i = 1; i < length; ++i) {
+        if (!is_continuation(text[i])) return {0, 1, false};
+        cp = (cp << 6U) | (static_cast<unsigned char>(text[i]) & 0x3FU);
+    }
+    constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (cp < kSmallest[length] || cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF)) return {0, 1, false};
+    return {cp, length, true};
+}
+
+Decoded decode(std::string_view text) {
+    const auto c = static_cast<unsigned char>(text[0]);
+    return c < 0x80 ? Decoded{c, 1, true} : decode_multibyte(text);
+}
+
+bool is_unsafe(std::uint32_t cp) {
+    if (cp == '\n' || cp == '\t') return false;
+    return cp < 0x20 || (cp >= 0x7F && cp <= 0x9F) || cp == 0x2028 || cp == 0x2029 || (cp >= 0x202A && cp <= 0x202E) ||
+           (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200E || cp == 0x200F;
+}
+
+}  // namespace
+
+std::string to_hex(std::string_view bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string hex;
+    hex.reserve(bytes.size() * 2);
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        hex += kDigits[byte >> 4U];
+        hex += kDigits[byte & 15U];
+    }
+    return hex;
+}
+
+std::optional<std::string> from_hex(std::string_view hex) {
+    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+    if (hex.size() % 2 != 0) return {};
+    std::string bytes;
+    bytes.reserve(hex.size() / 2);
+    for (std::size_t i = 0; i < hex.size(); i += 2) {
+        const int high = digit(hex[i]);
+        const int low = digit(hex[i + 1]);
+        if (high < 0 || low < 0) return {};
+        bytes += static_cast<char>(high * 16 + low);
+    }
+    return bytes;
+}
+
+bool is_valid_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const Decoded d = decode(text);
+        if (!d.ok) return false;
+        text.remove_prefix(d.length);
+    }
+    return true;
+}
+
+std::string printable(std::string_view text, std::size_t max_bytes, bool* truncated) {
+    std::string out;
+    if (truncated != nullptr) *truncated = false;
+    while (!text.empty()) {
+        const Decoded d = decode(text);
+        const std::string_view piece = d.ok ? text.substr(0, d.length) : kReplacement;
+        text.remove_prefix(d.length);
+        if (d.ok && is_unsafe(d.code_point)) continue;
+        if (out.size() + piece.size() > max_bytes) {
+            if (truncated != nullptr) *truncated = true;
+            break;
+        }
+        out += piece;
+    }
+    return out;
+}
+
+std::string printable_line(std::string_view text, std::size_t max_bytes) {
+    std::string line = printable(text, max_bytes);
+    for (char& c : line) {
+        if (c == '\n' || c == '\t') c = ' ';
+    }
+    return line;
+}
+
+std::string_view trim(std::string_view text) {
+    constexpr std::string_view kSpace = " \t\r\n";
+    const auto first = text.find_first_not_of(kSpace);
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+}  // namespace luminous_healing

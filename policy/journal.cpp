@@ -1,0 +1,89 @@
+#include "policy/journal.h"
+
+#include <algorithm>
+
+namespace luminous_healing::policy {
+
+std::string Journal::key_of(const CallerName& caller, const RequestId& id) { return caller.str() + '\0' + id.str(); }
+
+Journal::Recall Journal::recall(const CallerName& caller, const RequestId& id, const protocol::Mac& mac) const {
+    const auto found = entries_.find(key_of(caller, id));
+    if (found == entries_.end()) return {};
+    const Entry& entry = found->second;
+    if (!entry.mac.equals(mac)) return {Known::reused, {}};
+    if (!entry.answered) return {Known::running, {}};
+    if (!entry.has_response) return {Known::lost, {}};
+    return {Known::answered, entry.response};
+}
+
+bool Journal::begin(const CallerName& caller, const RequestId& id, const protocol::Mac& mac, WallTime timestamp,
+                    BootTime stale_at) {
+    if (entries_.size() >= limits_.entries) return false;
+    std::string key = key_of(caller, id);
+    Entry entry;
+    entry.mac = mac;
+    entry.timestamp = timestamp;
+    entry.stale_at = stale_at;
+    if (!entries_.emplace(key, std::move(entry)).second) return false;
+    const auto after =
+        std::upper_bound(stale_.begin(), stale_.end(), stale_at, [](BootTime t, const Due& due) { return t < due.at; });
+    stale_.insert(after, Due{stale_at, std::move(key)});
+    return true;
+}
+
+void Journal::mark_executed(const CallerName& caller, const RequestId& id) {
+    const auto found = entries_.find(key_of(caller, id));
+    if (found == entries_.end() || found->second.executed) return;
+    found->second.executed = true;
+    executed_.push_back(found->first);
+}
+
+void Journal::finish(const CallerName& caller, const RequestId& id, std::string_view response, BootTime now) {
+    const auto found = entries_.find(key_of(caller, id));
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    drop_response(entry);
+    entry.answered = true;
+    entry.has_response = true;
+    entry.response = response;
+    response_bytes_ += response.size();
+    answers_.push_back(Due{now + limits_.keep_response, found->first});
+}
+
+void Journal::drop_response(Entry& entry) {
+    response_bytes_ -= entry.response.size();
+    entry.response.clear();
+    entry.response.shrink_to_fit();
+    entry.has_response = false;
+}
+
+void Journal::forget_oldest_executed() {
+    const auto found = entries_.find(executed_.front());
+    executed_.pop_front();
+    if (found == entries_.end()) return;
+    forget_until(found->second.timestamp);
+    drop_response(found->second);
+    entries_.erase(found);
+}
+
+void Journal::expire(BootTime now) {
+    while (!stale_.empty() && stale_.front().at <= now) {
+        const auto found = entries_.find(stale_.front().key);
+        // An unanswered one is still being worked on; its answer will be wanted.
+        if (found != entries_.end() && !found->second.executed) {
+            drop_response(found->second);
+            entries_.erase(found);
+        }
+        stale_.pop_front();
+    }
+    while (!answers_.empty() && (answers_.front().at <= now || response_bytes_ > limits_.response_bytes)) {
+        const auto found = entries_.find(answers_.front().key);
+        if (found != entries_.end()) drop_response(found->second);
+        answers_.pop_front();
+    }
+    while (executed_.size() > limits_.executed) forget_oldest_executed();
+}
+
+void Journal::forget_until(WallTime timestamp) { forgotten_ = std::max(forgotten_, timestamp); }
+
+}  // namespace luminous_healing::policy

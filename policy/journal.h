@@ -1,0 +1,94 @@
+#pragma once
+// Remembered request ids: what makes a request run at most once, and lets a client that lost its connection ask again
+// with the same bytes. Pure: time is an argument. Bounded: when it is full, new requests are refused, nothing that
+// still matters is forgotten.
+
+#include "base/clock.h"
+#include "base/strong.h"
+#include "protocol/mac.h"
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace luminous_healing::policy {
+
+class Journal {
+public:
+    struct Limits {
+        std::size_t entries = 131'072;           ///< ids in all
+        std::size_t executed = 16'384;           ///< of those, ids of requests that ran
+        std::size_t response_bytes = 8U << 20U;  ///< recorded answers in all
+        Micros keep_response = 10min;            ///< after the answer, while there is room
+    };
+    enum class Known {
+        no,        ///< never seen
+        running,   ///< the same bytes, not answered yet
+        answered,  ///< the same bytes, answer recorded
+        lost,      ///< the same bytes, but the answer is no longer kept
+        reused,    ///< the same id with other bytes
+    };
+    struct Recall {
+        Known known = Known::no;
+        std::string response;  ///< the recorded `response` value, when answered
+    };
+
+    Journal() : Journal(Limits{}) {}
+    explicit Journal(Limits limits) : limits_(limits) {}
+
+    [[nodiscard]] Recall recall(const CallerName& caller, const RequestId& id, const protocol::Mac& mac) const;
+
+    /// Could this timestamp belong to an executed request whose id has been forgotten? Then it must be refused.
+    [[nodiscard]] bool is_forgotten(WallTime timestamp) const { return timestamp <= forgotten_; }
+
+    /// Remembers a new request, unanswered. False when full. Its id is kept at least until `stale_at`, when its
+    /// timestamp would be refused anyway.
+    [[nodiscard]] bool begin(const CallerName& caller, const RequestId& id, const protocol::Mac& mac,
+                             WallTime timestamp, BootTime stale_at);
+
+    /// The request was granted: its id is kept long after its timestamp is stale, so that a clock set back does not
+    /// make it new again.
+    void mark_executed(const CallerName& caller, const RequestId& id);
+
+    /// Records the answer.
+    void finish(const CallerName& caller, const RequestId& id, std::string_view response, BootTime now);
+
+    /// Forgets what may be forgotten at `now`.
+    void expire(BootTime now);
+
+    /// Refuses every timestamp up to here: used after a restart for what was not read back.
+    void forget_until(WallTime timestamp);
+
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+
+private:
+    struct Entry {
+        protocol::Mac mac;
+        WallTime timestamp;
+        BootTime stale_at;
+        bool executed = false;
+        bool answered = false;
+        bool has_response = false;
+        std::string response;
+    };
+    struct Due {
+        BootTime at;
+        std::string key;
+    };
+    [[nodiscard]] static std::string key_of(const CallerName& caller, const RequestId& id);
+    void drop_response(Entry& entry);
+    void forget_oldest_executed();
+
+    Limits limits_;
+    std::unordered_map<std::string, Entry> entries_;
+    std::deque<Due> stale_;             // ids to forget unless executed, in order of stale_at
+    std::deque<Due> answers_;           // recorded answers of executed requests, oldest first
+    std::deque<std::string> executed_;  // ids of executed requests, oldest first
+    std::size_t response_bytes_ = 0;
+    WallTime forgotten_{Micros::min()};
+};
+
+}  // namespace luminous_healing::policy

@@ -1,0 +1,54 @@
+#pragma once
+// Writes JSON with RapidJSON's Writer. Output is pure ASCII (everything else as \uXXXX) on one line, so a written
+// value can neither break a line of the log nor drive a terminal. Strings need not be valid UTF-8: what is ill-formed
+// becomes U+FFFD.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace luminous_healing::protocol {
+
+struct Json;
+
+class JsonWriter {
+public:
+    JsonWriter();
+    ~JsonWriter();
+    JsonWriter(const JsonWriter&) = delete;
+    JsonWriter& operator=(const JsonWriter&) = delete;
+
+    JsonWriter& begin_object();
+    JsonWriter& end_object();
+    JsonWriter& begin_array();
+    JsonWriter& end_array();
+    JsonWriter& key(std::string_view name);
+    JsonWriter& string(std::string_view text);
+    JsonWriter& integer(std::int64_t value);
+    JsonWriter& boolean(bool value);
+    JsonWriter& null();
+    /// Text that is already JSON, written by this class.
+    JsonWriter& raw(std::string_view json);
+    /// A value that was read, compact and escaped anew.
+    JsonWriter& value(const Json& json);
+
+    JsonWriter& member(std::string_view name, std::string_view text) { return key(name).string(text); }
+    JsonWriter& member(std::string_view name, const char* text) { return key(name).string(text); }
+    JsonWriter& member(std::string_view name, std::int64_t value) { return key(name).integer(value); }
+    JsonWriter& member_bool(std::string_view name, bool value) { return key(name).boolean(value); }
+    /// Null when absent.
+    JsonWriter& member_or_null(std::string_view name, const std::optional<std::string>& text);
+    JsonWriter& member_or_null(std::string_view name, const std::optional<std::int64_t>& value);
+
+    /// What has been written; valid until the next call.
+    [[nodiscard]] std::string_view text() const;
+    [[nodiscard]] std::string take() const { return std::string(text()); }
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace luminous_healing::protocol
