@@ -37,6 +37,8 @@ struct Privilege {
     RunAs user = RunAs::daemon;
     std::string user_name = {};                  ///< for RunAs::named
     std::vector<std::string> capabilities = {};  ///< capabilities(7), lower case: "cap_kill"
+    /// Given to the worker when the daemon has it; the action must say itself when it needs it and does not have it.
+    std::vector<std::string> optional_capabilities = {};
     std::vector<std::string> writes = {};        ///< paths; those that do not exist are left out
     SyscallClass syscalls = SyscallClass::files;
     bool network = false;           ///< may it open IP sockets?
@@ -104,6 +106,7 @@ struct Action {
     Micros timeout = 30s;
     std::string target_group;           ///< see policy::ActionPolicy
     std::string target_parameter = {};
+    bool frees_space = false;           ///< may run while the log's disk is full
     std::string verifies;               ///< what verify looks at, one line, for `plan`
 
     /// Why the action cannot work on this machine, or nothing. Runs in the daemon: quick, reads only, parses nothing

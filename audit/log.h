@@ -16,8 +16,8 @@
 namespace luminous_healing::audit {
 
 struct LogSettings {
-    std::string path;                  ///< absolute; its folder must exist and belong to the daemon's user or root
-    std::uint64_t reserve = 4U << 20U; ///< bytes preallocated beyond the end, fallocate(2) with FALLOC_FL_KEEP_SIZE
+    std::string path;                   ///< absolute; its folder must exist and belong to the daemon's user or root
+    std::uint64_t reserve = 4U << 20U;  ///< bytes preallocated beyond the end, fallocate(2) with FALLOC_FL_KEEP_SIZE
     std::uint64_t rotate_size = 64U << 20U;
     std::uint32_t keep = 16;
     std::string host;

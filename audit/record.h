@@ -23,7 +23,7 @@ enum class EventType {
     reload,
     reopen,
     rotate,
-    recovered,    ///< the log could not be written for a while, or its last line was torn
+    recovered,  ///< the log could not be written for a while, or its last line was torn
     gate_lost,
     key_epoch,
 };
@@ -45,23 +45,23 @@ struct Record {
     EventType event = EventType::decision;
     std::optional<std::string> request_id;
     std::optional<std::string> action;
-    std::string parameters = "{}";             ///< an object as compact JSON, written by protocol::JsonWriter
-    std::optional<bool> success;               ///< null for an intent
-    std::optional<std::int64_t> duration_ms;   ///< null for an intent
+    std::string parameters = "{}";            ///< an object as compact JSON, written by protocol::JsonWriter
+    std::optional<bool> success;              ///< null for an intent
+    std::optional<std::int64_t> duration_ms;  ///< null for an intent
     std::optional<std::string> error;
-    std::optional<bool> allowed;               ///< written as decision: "allow" | "deny"
+    std::optional<bool> allowed;  ///< written as decision: "allow" | "deny"
     std::optional<protocol::Code> code;
-    std::string rule;                          ///< file:line
+    std::string rule;  ///< file:line
     std::optional<std::string> caller;
     std::optional<PeerFields> peer;
-    std::optional<std::string> mode;           ///< "run" | "plan"
+    std::optional<std::string> mode;  ///< "run" | "plan"
     std::optional<protocol::Verdict> verdict;
-    std::string result;                        ///< an object as JSON, or empty
+    std::string result;  ///< an object as JSON, or empty
     std::optional<std::string> reason;
-    std::optional<std::string> output;         ///< of an outcome: what a repeated request is answered with after a restart
-    std::string request_mac;                   ///< hex: which exact bytes were asked
-    std::optional<std::int64_t> count;         ///< of a suppressed record
-    std::string detail;                        ///< of start, reload, gate_lost, …: a JSON object, or empty
+    std::optional<std::string> output;  ///< of an outcome: what a repeated request is answered with after a restart
+    std::string request_mac;            ///< hex: which exact bytes were asked
+    std::optional<std::int64_t> count;  ///< of a suppressed record
+    std::string detail;                 ///< of start, reload, gate_lost, …: a JSON object, or empty
 };
 
 /// A record as read back, with what the log added.
@@ -85,13 +85,16 @@ struct Stamp {
     std::string_view config;
 };
 
-inline constexpr std::size_t kMaxLine = 128 * 1024;  // bytes, newline included; write() keeps below, read() refuses above
+inline constexpr std::size_t kMaxLine =
+    128 * 1024;  // bytes, newline included; write() keeps below, read() refuses above
 
-/// The record as one JSON object without the `chain` member and without newline. Parameters or a result too long for
-/// kMaxLine are replaced by {"truncated":true,"bytes":N,"sha256":"…"}.
+/// The record as one JSON object without the `chain` member and without newline. Parameters, a result or a detail that
+/// is too long for kMaxLine, or that read_record() could not read (not an object, not ASCII, too deep), is replaced by
+/// {"truncated":true,"bytes":N,"sha256":"…"}; strings are cut at the bounds in record.cpp. So every record is readable.
 [[nodiscard]] std::string write_record(const Record& record, const Stamp& stamp);
 
-/// Reads one line (without newline). Unknown members are an error: a line we did not write is not evidence.
+/// Reads one line (without newline), `chain` included. Unknown members are an error: a line we did not write is not
+/// evidence. Says nothing about the chain; verify.h does.
 [[nodiscard]] Expected<StoredRecord> read_record(std::string_view line);
 
 }  // namespace luminous_healing::audit

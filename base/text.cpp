@@ -77,6 +77,16 @@ bool is_valid_utf8(std::string_view text) {
     return true;
 }
 
+std::string repaired_utf8(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const Decoded d = decode(text);
+        out += d.ok ? text.substr(0, d.length) : kReplacement;
+        text.remove_prefix(d.length);
+    }
+    return out;
+}
+
 std::string printable(std::string_view text, std::size_t max_bytes, bool* truncated) {
     std::string out;
     if (truncated != nullptr) *truncated = false;

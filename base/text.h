@@ -17,6 +17,9 @@ namespace luminous_healing {
 /// Is it well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF)?
 [[nodiscard]] bool is_valid_utf8(std::string_view text);
 
+/// The text with each ill-formed byte replaced by U+FFFD and everything else as it was.
+[[nodiscard]] std::string repaired_utf8(std::string_view text);
+
 /// Text for people, made safe to show: ill-formed UTF-8 becomes U+FFFD; control characters (C0 but newline and tab,
 /// DEL, C1) and the bidirectional controls (U+202A-202E, U+2066-2069) are dropped; cut to at most `max_bytes` at a
 /// character's border. `truncated`, when given, says whether it was cut.

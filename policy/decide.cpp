@@ -54,13 +54,17 @@ Decision::Outcome Decision::not_shutting_down() {
     return deny(Code::shutting_down, {}, "the daemon is stopping; ask again when it is back");
 }
 
-Decision::Outcome Decision::peer_may_use_key() {
+std::optional<Denial> deny_peer(const CallerPolicy& caller, const protocol::Peer& peer) {
     const auto invalid = static_cast<uid_t>(-1);
-    const auto& users = caller_.users;
-    if (peer_.uid != invalid && std::find(users.begin(), users.end(), peer_.uid) != users.end()) return {};
-    return deny(Code::peer_not_allowed, caller_.where,
-                "the key of \"" + caller_.name.str() + "\" may not be used by uid " + std::to_string(peer_.uid));
+    const auto& users = caller.users;
+    if (peer.uid != invalid && std::find(users.begin(), users.end(), peer.uid) != users.end()) return {};
+    return Denial{Code::peer_not_allowed,
+                  caller.where,
+                  "the key of \"" + caller.name.str() + "\" may not be used by uid " + std::to_string(peer.uid),
+                  {}};
 }
+
+Decision::Outcome Decision::peer_may_use_key() { return deny_peer(caller_, peer_); }
 
 Decision::Outcome Decision::meant_for_this_host() {
     if (!request_.audience) return {};

@@ -71,6 +71,9 @@ struct Check {
                                                  const Limiter& limiter, const Situation& situation,
                                                  std::vector<Check>* trace = nullptr);
 
+/// Why this peer may not use this caller's key, or nothing. decide() asks it too.
+[[nodiscard]] std::optional<Denial> deny_peer(const CallerPolicy& caller, const protocol::Peer& peer);
+
 /// Counts the grant against the action's window and the caller's own.
 void take_budget(Limiter& limiter, const Grant& grant);
 /// Undoes take_budget() for a grant that could not be recorded.

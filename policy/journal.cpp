@@ -1,6 +1,7 @@
 #include "policy/journal.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace luminous_healing::policy {
 
@@ -47,7 +48,8 @@ void Journal::finish(const CallerName& caller, const RequestId& id, std::string_
     entry.has_response = true;
     entry.response = response;
     response_bytes_ += response.size();
-    answers_.push_back(Due{now + limits_.keep_response, found->first});
+    entry.answer_due = now + limits_.keep_response;
+    answers_.push_back(Due{entry.answer_due, found->first});
 }
 
 void Journal::drop_response(Entry& entry) {
@@ -66,21 +68,30 @@ void Journal::forget_oldest_executed() {
     entries_.erase(found);
 }
 
+void Journal::drop_old_answers(BootTime now) {
+    const auto is_current = [&](const Due& due) {
+        const auto found = entries_.find(due.key);  // the id may be in use again, with an answer of its own
+        return found != entries_.end() && found->second.has_response && found->second.answer_due == due.at;
+    };
+    // Ids of refused requests go long before their answers are due: without this the list would outgrow the entries.
+    if (answers_.size() > 2 * entries_.size() + 1024) std::erase_if(answers_, std::not_fn(is_current));
+    while (!answers_.empty() && (answers_.front().at <= now || response_bytes_ > limits_.response_bytes)) {
+        if (is_current(answers_.front())) drop_response(entries_.find(answers_.front().key)->second);
+        answers_.pop_front();
+    }
+}
+
 void Journal::expire(BootTime now) {
     while (!stale_.empty() && stale_.front().at <= now) {
         const auto found = entries_.find(stale_.front().key);
-        // An unanswered one is still being worked on; its answer will be wanted.
-        if (found != entries_.end() && !found->second.executed) {
+        // The id may be in use again and not stale; executed ones are kept until there are too many of them.
+        if (found != entries_.end() && found->second.stale_at <= now && !found->second.executed) {
             drop_response(found->second);
             entries_.erase(found);
         }
         stale_.pop_front();
     }
-    while (!answers_.empty() && (answers_.front().at <= now || response_bytes_ > limits_.response_bytes)) {
-        const auto found = entries_.find(answers_.front().key);
-        if (found != entries_.end()) drop_response(found->second);
-        answers_.pop_front();
-    }
+    drop_old_answers(now);
     while (executed_.size() > limits_.executed) forget_oldest_executed();
 }
 

@@ -69,6 +69,7 @@ private:
         protocol::Mac mac;
         WallTime timestamp;
         BootTime stale_at;
+        BootTime answer_due;  // when the answer may be dropped
         bool executed = false;
         bool answered = false;
         bool has_response = false;
@@ -81,11 +82,12 @@ private:
     [[nodiscard]] static std::string key_of(const CallerName& caller, const RequestId& id);
     void drop_response(Entry& entry);
     void forget_oldest_executed();
+    void drop_old_answers(BootTime now);
 
     Limits limits_;
     std::unordered_map<std::string, Entry> entries_;
     std::deque<Due> stale_;             // ids to forget unless executed, in order of stale_at
-    std::deque<Due> answers_;           // recorded answers of executed requests, oldest first
+    std::deque<Due> answers_;           // recorded answers, oldest first; some of ids forgotten meanwhile
     std::deque<std::string> executed_;  // ids of executed requests, oldest first
     std::size_t response_bytes_ = 0;
     WallTime forgotten_{Micros::min()};

@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 #include "policy/unit_name.h"
+#include "protocol/mac.h"
+#include "protocol/request.h"
 
 #include <algorithm>
 
@@ -139,6 +141,22 @@ tl::expected<Arguments, ParameterProblem> check_parameters(const std::vector<Par
         }
     }
     return arguments;
+}
+
+std::string audited_parameters(const std::vector<ParameterSpec>& specification,
+                               const std::vector<protocol::JsonMember>& given) {
+    auto shown = given;
+    for (auto& member : shown) {
+        const auto secret = std::any_of(specification.begin(), specification.end(), [&](const ParameterSpec& spec) {
+            return spec.secret && spec.name == member.name;
+        });
+        if (!secret) continue;
+        const auto digest = protocol::sha256(member.value.text);
+        member.value = Json{};
+        member.value.kind = Json::Kind::string;
+        member.value.text = "sha256:" + to_hex({digest.data(), digest.size()});
+    }
+    return protocol::write_parameters(shown);
 }
 
 }  // namespace luminous_healing::policy

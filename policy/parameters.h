@@ -72,4 +72,8 @@ struct ParameterProblem {
 [[nodiscard]] tl::expected<Arguments, ParameterProblem> check_parameters(
     const std::vector<ParameterSpec>& specification, const std::vector<protocol::JsonMember>& given);
 
+/// What was given, as the audit log may have it: one compact JSON object, secret values replaced by their SHA-256.
+[[nodiscard]] std::string audited_parameters(const std::vector<ParameterSpec>& specification,
+                                             const std::vector<protocol::JsonMember>& given);
+
 }  // namespace luminous_healing::policy

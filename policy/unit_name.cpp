@@ -72,6 +72,7 @@ bool is_own_unit(std::string_view name) {
 
 UnitAccess check_unit(std::string_view name, const std::vector<std::string>& entries,
                       const std::vector<std::string>& protected_units) {
+    if (!is_valid_unit_name(name)) return UnitAccess::not_listed;  // a glob would take "a.service b.service" for one
     if (is_own_unit(name)) return UnitAccess::protected_unit;
     if (std::find(entries.begin(), entries.end(), name) != entries.end()) return UnitAccess::allowed;
     const auto matches = [&](const std::string& glob) { return glob_matches(glob, name); };

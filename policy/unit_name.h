@@ -24,7 +24,7 @@ namespace luminous_healing::policy {
 
 enum class UnitAccess {
     allowed,
-    not_listed,     ///< no entry matches
+    not_listed,     ///< no entry matches, or it is no valid name
     protected_unit  ///< only a wildcard matches, and the unit is protected; or it is our own
 };
 /// What the entries of an action's `units` say of a normalised name.

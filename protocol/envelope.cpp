@@ -1,5 +1,6 @@
 #include "protocol/envelope.h"
 
+#include "base/text.h"
 #include "protocol/json_reader.h"
 #include "protocol/limits.h"
 
@@ -10,6 +11,7 @@ namespace luminous_healing::protocol {
 namespace {
 
 constexpr std::size_t kMaxCallerLength = 128;
+constexpr std::size_t kShown = 64;  // bytes of what was sent that a message repeats
 
 Expected<const Json*> member(const Json& object, std::string_view name, Json::Kind kind) {
     const Json* const found = object.find(name);
@@ -21,7 +23,7 @@ Expected<const Json*> member(const Json& object, std::string_view name, Json::Ki
 Expected<void> only_members(const Json& object, std::initializer_list<std::string_view> allowed) {
     for (const auto& m : object.members) {
         if (std::find(allowed.begin(), allowed.end(), m.name) == allowed.end())
-            return fail("unknown member \"" + m.name + "\"");
+            return fail("unknown member \"" + printable_line(m.name, kShown) + "\"");
     }
     return {};
 }
@@ -38,7 +40,8 @@ Expected<Envelope> read_v2(const Json& object) {
     if (auto only = only_members(object, {"v", "caller", "mac", "request"}); !only) return tl::unexpected(only.error());
     const auto version = member(object, "v", Json::Kind::number);
     if (!version) return tl::unexpected(version.error());
-    if ((*version)->text != "2") return fail("protocol version " + (*version)->text + " is not known; this is 2");
+    if ((*version)->text != "2")
+        return fail("protocol version " + printable_line((*version)->text, kShown) + " is not known; this is 2");
     const auto caller = member(object, "caller", Json::Kind::string);
     if (!caller) return tl::unexpected(caller.error());
     if ((*caller)->text.size() > kMaxCallerLength) return fail("the caller's name is too long");

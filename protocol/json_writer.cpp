@@ -9,26 +9,45 @@
 
 namespace luminous_healing::protocol {
 
+using Buffer = rapidjson::StringBuffer;
+using Writer = rapidjson::Writer<Buffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
+
 struct JsonWriter::Impl {
-    rapidjson::StringBuffer buffer;
-    rapidjson::Writer<rapidjson::StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>> writer{buffer};
+    Buffer buffer;
+    Writer writer{buffer};
+
+    /// A member's name or a string value; the writer knows by itself which of the two comes next.
+    void text(std::string_view text);
 };
 
 namespace {
 
 rapidjson::SizeType size_of(std::string_view text) { return static_cast<rapidjson::SizeType>(text.size()); }
 
-/// RapidJSON writes DEL as it is; a terminal need not see it.
-bool needs_cleaning(std::string_view text) {
-    return text.find('\x7F') != std::string_view::npos || !is_valid_utf8(text);
-}
-
-std::string cleaned(std::string_view text) {
-    // printable() repairs UTF-8; the bound cannot cut, a replacement is at most three times the byte it replaces.
-    return printable(text, text.size() * 3);
+/// The string as JSON with DEL as \u007F: RapidJSON would write that one as it is.
+std::string without_del(std::string_view text) {
+    Buffer buffer;
+    Writer(buffer).String(text.data(), size_of(text));
+    std::string json;
+    for (const char c : std::string_view(buffer.GetString(), buffer.GetSize())) {
+        if (c == '\x7F') json += "\\u007F";
+        else json += c;
+    }
+    return json;
 }
 
 }  // namespace
+
+void JsonWriter::Impl::text(std::string_view text) {
+    if (!is_valid_utf8(text)) {
+        this->text(repaired_utf8(text));
+    } else if (text.find('\x7F') != std::string_view::npos) {
+        const std::string json = without_del(text);
+        writer.RawValue(json.data(), json.size(), rapidjson::kStringType);
+    } else {
+        writer.String(text.data() == nullptr ? "" : text.data(), size_of(text));
+    }
+}
 
 JsonWriter::JsonWriter() : impl_(std::make_unique<Impl>()) {}
 JsonWriter::~JsonWriter() = default;
@@ -50,21 +69,11 @@ JsonWriter& JsonWriter::end_array() {
     return *this;
 }
 JsonWriter& JsonWriter::key(std::string_view name) {
-    if (needs_cleaning(name)) {
-        const std::string clean = cleaned(name);
-        impl_->writer.Key(clean.data(), size_of(clean));
-    } else {
-        impl_->writer.Key(name.data(), size_of(name));
-    }
+    impl_->text(name);
     return *this;
 }
 JsonWriter& JsonWriter::string(std::string_view text) {
-    if (needs_cleaning(text)) {
-        const std::string clean = cleaned(text);
-        impl_->writer.String(clean.data(), size_of(clean));
-    } else {
-        impl_->writer.String(text.data() == nullptr ? "" : text.data(), size_of(text));
-    }
+    impl_->text(text);
     return *this;
 }
 JsonWriter& JsonWriter::integer(std::int64_t value) {

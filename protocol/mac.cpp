@@ -52,6 +52,7 @@ MacKey::MacKey(MacKey&&) noexcept = default;
 MacKey& MacKey::operator=(MacKey&&) noexcept = default;
 
 Expected<MacKey> MacKey::create(std::string_view key) {
+    if (key.empty()) return fail("an empty key");  // anybody could sign with that one
     EVP_MAC* const algorithm = hmac_algorithm();
     if (algorithm == nullptr) return fail("OpenSSL offers no HMAC: is its default provider disabled in openssl.cnf?");
     auto context = std::make_unique<Context>();

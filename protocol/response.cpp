@@ -98,6 +98,13 @@ std::string write_response(const Response& r) {
     return writer.take();
 }
 
+Expected<Response> parse_response(std::string_view response_bytes) {
+    const auto value = read_json_object(response_bytes, kMaxFrame);
+    if (!value) return tl::unexpected(value.error());
+    auto response = read_response(*value);
+    return response;
+}
+
 std::string frame_response(std::string_view response_bytes, const MacKey* key, std::string_view request_mac_hex) {
     return frame("response", response_bytes,
                  key == nullptr ? std::string() : response_mac(*key, request_mac_hex, response_bytes).hex());
@@ -132,7 +139,9 @@ Expected<Received> read_received(std::string_view bytes, const MacKey& key, std:
     const Json* const event = object->find("event");
     const Json* const value = response != nullptr ? response : event;
     const Json* const mac = object->find("mac");
-    if (value == nullptr || !value->is(Json::Kind::object) || mac == nullptr || object->members.size() != 3)
+    const Json* const version = object->find("v");
+    if (version == nullptr || !version->is(Json::Kind::number) || version->text != "2" || value == nullptr ||
+        !value->is(Json::Kind::object) || mac == nullptr || object->members.size() != 3)
         return fail("not an answer of luminous-healingd");
     Received received;
     received.raw_value = value->raw;

@@ -31,6 +31,9 @@ struct Response {
 /// The `response` value, members in the order of protocol.md.
 [[nodiscard]] std::string write_response(const Response& response);
 
+/// Reads back what write_response() wrote.
+[[nodiscard]] Expected<Response> parse_response(std::string_view response_bytes);
+
 /// The whole frame, with its newline. `key` and `request_mac_hex` together, or neither: then the MAC is null.
 [[nodiscard]] std::string frame_response(std::string_view response_bytes, const MacKey* key,
                                          std::string_view request_mac_hex);

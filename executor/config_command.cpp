@@ -1,0 +1,267 @@
+#include "executor/config_sections.h"
+
+#include "executor/config_trust.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace luminous_healing::executor {
+namespace {
+
+using policy::ParameterSpec;
+
+// The bits of <linux/capability.h>, in their order, as capabilities(7) names them.
+constexpr std::array<std::string_view, 41> kCapabilities{"chown",
+                                                         "dac_override",
+                                                         "dac_read_search",
+                                                         "fowner",
+                                                         "fsetid",
+                                                         "kill",
+                                                         "setgid",
+                                                         "setuid",
+                                                         "setpcap",
+                                                         "linux_immutable",
+                                                         "net_bind_service",
+                                                         "net_broadcast",
+                                                         "net_admin",
+                                                         "net_raw",
+                                                         "ipc_lock",
+                                                         "ipc_owner",
+                                                         "sys_module",
+                                                         "sys_rawio",
+                                                         "sys_chroot",
+                                                         "sys_ptrace",
+                                                         "sys_pacct",
+                                                         "sys_admin",
+                                                         "sys_boot",
+                                                         "sys_nice",
+                                                         "sys_resource",
+                                                         "sys_time",
+                                                         "sys_tty_config",
+                                                         "mknod",
+                                                         "lease",
+                                                         "audit_write",
+                                                         "audit_control",
+                                                         "setfcap",
+                                                         "mac_override",
+                                                         "mac_admin",
+                                                         "syslog",
+                                                         "wake_alarm",
+                                                         "block_suspend",
+                                                         "audit_read",
+                                                         "perfmon",
+                                                         "bpf",
+                                                         "checkpoint_restore"};
+
+// With one of these a program can become root, or change what root runs.
+constexpr std::array<std::string_view, 14> kAsGoodAsRoot{
+    "chown",     "dac_override", "fowner",    "setgid", "setuid",  "setpcap",         "sys_module",
+    "sys_rawio", "sys_ptrace",   "sys_admin", "mknod",  "setfcap", "dac_read_search", "bpf"};
+
+// Programs that run what their arguments say.
+constexpr std::array<std::string_view, 44> kLaunchers{
+    "ash",     "awk",         "bash",    "busybox", "chroot",  "chrt",    "dash",    "doas",   "env",
+    "expect",  "fish",        "flock",   "gawk",    "ionice",  "ksh",     "lua",     "mawk",   "nice",
+    "node",    "nohup",       "nsenter", "perl",    "php",     "pkexec",  "prlimit", "python", "ruby",
+    "runuser", "script",      "setpriv", "setsid",  "sh",      "ssh",     "stdbuf",  "strace", "su",
+    "sudo",    "systemd-run", "taskset", "tclsh",   "timeout", "unshare", "xargs",   "zsh"};
+
+bool is_identifier(std::string_view text) {
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+    return !text.empty() && letter(text[0]) && std::all_of(text.begin(), text.end(), [&](char c) {
+        return letter(c) || (c >= '0' && c <= '9') || c == '-';
+    });
+}
+
+/// The name in the first "{name}" of an argument; empty when there is none. "{}" and "{{.State}}" are plain text.
+std::string placeholder_in(std::string_view argument) {
+    for (auto open = argument.find('{'); open != std::string_view::npos; open = argument.find('{', open + 1)) {
+        const auto close = argument.find('}', open);
+        if (close == std::string_view::npos) return {};
+        const auto inside = argument.substr(open + 1, close - open - 1);
+        if (is_identifier(inside)) return std::string(inside);
+    }
+    return {};
+}
+
+bool is_launcher(const std::string& program) {
+    std::string name = program.substr(program.rfind('/') + 1);
+    const auto end = name.find_last_not_of("0123456789.");  // python3.11
+    name.resize(end == std::string::npos ? 0 : end + 1);
+    return std::find(kLaunchers.begin(), kLaunchers.end(), name) != kLaunchers.end();
+}
+
+class CommandReader {
+public:
+    CommandReader(Table& table, policy::ActionPolicy& action, Reading& reading)
+        : table_(table), action_(action), reading_(reading) {}
+
+    std::vector<std::string> arguments(const std::string& key);
+    void capabilities();
+    void writes();
+    void confinement();
+    void run_as();
+    void every_parameter_is_used();
+
+private:
+    void problem(const std::string& key, int line, const std::string& what) {
+        reading_.findings.problem(line, table_.name() + "." + key + ": " + what);
+    }
+    void program(const std::string& key, const Entry& entry);
+    void placeholder(const std::string& key, const Entry& entry);
+    std::vector<std::string> parameter_names() const;
+
+    Table& table_;
+    policy::ActionPolicy& action_;
+    Reading& reading_;
+    std::set<std::string> used_ = {};
+};
+
+std::vector<std::string> CommandReader::parameter_names() const {
+    std::vector<std::string> names;
+    for (const auto& spec : action_.parameters) names.push_back(spec.name);
+    return names;
+}
+
+void CommandReader::program(const std::string& key, const Entry& entry) {
+    if (!placeholder_in(entry.text).empty()) {
+        used_.insert(placeholder_in(entry.text));
+        return problem(key, entry.line,
+                       "the program is " + quoted(entry.text) +
+                           ", and no parameter may choose a program. Write its "
+                           "absolute path");
+    }
+    if (!is_plain_absolute_path(entry.text))
+        return problem(key, entry.line,
+                       "the program is " + quoted(entry.text) +
+                           ". Write its absolute path, as command -v prints it, without . or .. in it");
+    if (const auto opened = open_program(entry.text, reading_.sources.check_owner); !opened)
+        problem(key, entry.line, "the program cannot be used: " + opened.error().message);
+}
+
+void CommandReader::placeholder(const std::string& key, const Entry& entry) {
+    const auto name = placeholder_in(entry.text);
+    if (name.empty()) return;
+    used_.insert(name);
+    if (entry.text != "{" + name + "}")
+        return problem(key, entry.line,
+                       "{" + name + "} is only a part of " + quoted(entry.text) +
+                           ". A parameter fills a whole argument: "
+                           "write \"{" +
+                           name + "}\" as an argument of its own");
+    const auto names = parameter_names();
+    if (std::find(names.begin(), names.end(), name) == names.end())
+        problem(key, entry.line,
+                "{" + name + "} is no parameter" + did_you_mean(name, names) + ". Add parameters." + name +
+                    " = { type = \"string\", pattern = \"…\" }");
+}
+
+std::vector<std::string> CommandReader::arguments(const std::string& key) {
+    const auto entries = table_.texts(key, Table::WhenEmpty::refuse);
+    if (!entries) return {};
+    program(key, entries->front());
+    bool names_a_file = false;
+    std::vector<std::string> result;
+    for (const auto& entry : *entries) {
+        const bool first = &entry == &entries->front();
+        if (!first) placeholder(key, entry);
+        if (!first && !names_a_file && is_launcher(entries->front().text) && !placeholder_in(entry.text).empty())
+            problem(key, entry.line,
+                    quoted(entries->front().text) + " runs what its arguments say, so {" + placeholder_in(entry.text) +
+                        "} would choose a program. Write the absolute "
+                        "path of a program or script before it");
+        names_a_file = names_a_file || (!first && entry.text.starts_with('/'));
+        result.push_back(entry.text);
+    }
+    return result;
+}
+
+void CommandReader::capabilities() {
+    const auto entries = table_.distinct_texts("capabilities", Table::WhenEmpty::accept);
+    if (!entries) return;
+    std::vector<std::string> known;
+    for (const auto name : kCapabilities) known.push_back("cap_" + std::string(name));
+    for (const auto& entry : *entries) {
+        action_.command->capabilities.push_back(entry.text);
+        if (std::find(known.begin(), known.end(), entry.text) == known.end()) {
+            problem("capabilities", entry.line,
+                    quoted(entry.text) + " is no capability" + did_you_mean(entry.text, known) +
+                        ". Write names as in capabilities(7), in lower case: \"cap_kill\"");
+        } else if (std::find(kAsGoodAsRoot.begin(), kAsGoodAsRoot.end(), entry.text.substr(4)) != kAsGoodAsRoot.end()) {
+            reading_.findings.warning(entry.line, table_.name() + ".capabilities: " + entry.text +
+                                                      " is as good as being root. See whether less will do");
+        }
+    }
+}
+
+void CommandReader::writes() {
+    const auto entries = table_.distinct_texts("writes", Table::WhenEmpty::accept);
+    if (!entries) return;
+    const std::array<std::string, 4> guarded{reading_.config.file, reading_.config.audit.path,
+                                             reading_.key_directory.value_or(reading_.sources.key_directory),
+                                             action_.command->command.empty() ? "" : action_.command->command.front()};
+    for (const auto& entry : *entries) {
+        const auto& path = entry.text;
+        action_.command->writes.push_back(path);
+        if (!is_plain_absolute_path(path)) {
+            problem("writes", entry.line,
+                    "has " + quoted(path) + ". Write absolute paths, without . or .. in them and no / at the end");
+            continue;
+        }
+        for (const auto& file : guarded) {
+            if (path == "/" || file == path || file.starts_with(path + "/"))
+                return reading_.findings.warning(entry.line, table_.name() + ".writes: " + quoted(path) +
+                                                                 " lets the action change " + quoted(file) +
+                                                                 ". Name a narrower path");
+        }
+    }
+}
+
+void CommandReader::confinement() {
+    auto& command = *action_.command;
+    command.network = table_.boolean("network").value_or(false);
+    command.confine = table_.boolean("confine").value_or(true);
+    if (command.confine) return;
+    table_.warning("confine",
+                   "the action runs without Landlock and seccomp, so writes and network do not bind it. "
+                   "Prefer writes = [\"…\"] and network = true");
+}
+
+void CommandReader::run_as() {
+    const auto user = table_.text("run_as");
+    if (!user) return;
+    action_.command->run_as = *user;
+    (void)require_user(*user, table_.line("run_as"), table_.name() + ".run_as", reading_.findings);
+}
+
+void CommandReader::every_parameter_is_used() {
+    const auto* const declared = table_.any("parameters");
+    for (const auto& spec : action_.parameters) {
+        if (used_.contains(spec.name)) continue;
+        const auto* const node = declared->find(spec.name);
+        problem("parameters." + spec.name, node != nullptr ? node->line : declared->line,
+                "no argument uses it. Write \"{" + spec.name + "}\" where it belongs, or remove it");
+    }
+}
+
+}  // namespace
+
+void read_command(Table& table, policy::ActionPolicy& action, Reading& reading) {
+    action.target_group = action.name.str();
+    action.parameters = read_declared_parameters(table, reading);
+    action.command.emplace();
+    CommandReader reader(table, action, reading);
+    action.command->command = reader.arguments("command");
+    action.command->verify = reader.arguments("verify");
+    action.command->undo = reader.arguments("undo");
+    reader.run_as();
+    reader.capabilities();
+    reader.writes();
+    reader.confinement();
+    reader.every_parameter_is_used();
+    if (table.has("units"))
+        table.refuse("units", "belongs to the built-in actions on units. Declare a parameter with allowed = [\"…\"]");
+}
+
+}  // namespace luminous_healing::executor

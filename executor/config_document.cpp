@@ -1,0 +1,78 @@
+#include "executor/config_document.h"
+
+#include "base/text.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+
+namespace luminous_healing::executor {
+namespace {
+
+using Kind = ConfigNode::Kind;
+
+int line_of(const toml::source_region& source) { return static_cast<int>(source.begin.line); }
+
+ConfigNode convert(const toml::node& node) {
+    ConfigNode result;
+    result.line = line_of(node.source());
+    if (const auto* const text = node.as_string()) {
+        result.kind = Kind::string;
+        result.text = text->get();
+    } else if (const auto* const number = node.as_integer()) {
+        result.kind = Kind::integer;
+        result.integer = number->get();
+    } else if (const auto* const flag = node.as_boolean()) {
+        result.kind = Kind::boolean;
+        result.boolean = flag->get();
+    } else if (const auto* const array = node.as_array()) {
+        result.kind = Kind::array;
+        for (const auto& item : *array) result.items.push_back(convert(item));
+    } else if (const auto* const table = node.as_table()) {
+        result.kind = Kind::table;
+        for (const auto& [key, value] : *table) {
+            result.members.push_back({std::string(key.str()), convert(value)});
+            if (!value.is_table() || line_of(value.source()) == 0)
+                result.members.back().value.line = line_of(key.source());
+        }
+        std::stable_sort(result.members.begin(), result.members.end(),
+                         [](const auto& a, const auto& b) { return a.value.line < b.value.line; });
+    }
+    return result;
+}
+
+}  // namespace
+
+const ConfigNode* ConfigNode::find(std::string_view name) const noexcept {
+    for (const auto& [key, value] : members) {
+        if (key == name) return &value;
+    }
+    return nullptr;
+}
+
+std::string_view kind_name(Kind kind) {
+    switch (kind) {
+        case Kind::string: return "a string";
+        case Kind::integer: return "a whole number";
+        case Kind::boolean: return "true or false";
+        case Kind::array: return "a list";
+        case Kind::table: return "a table";
+        case Kind::other: break;
+    }
+    return "a number with a fraction, a date or a time";
+}
+
+tl::expected<ConfigNode, SyntaxProblem> parse_config_document(std::string_view text) {
+    const auto problem = [](int line, std::string what) {
+        return tl::unexpected<SyntaxProblem>(SyntaxProblem{line, std::move(what)});
+    };
+    try {  // the packaged library is built with exceptions; they end here
+        return convert(toml::parse(text));
+    } catch (const toml::parse_error& error) {
+        return problem(line_of(error.source()), "not valid TOML: " + printable_line(error.description(), 300));
+    } catch (const std::exception& error) {
+        return problem(1, std::string("could not be read as TOML: ") + error.what());
+    }
+}
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,60 @@
+#pragma once
+// A thin C++ face of sd-event(3): sources that end with their owner, callbacks that are closures.
+
+#include "base/clock.h"
+#include "base/expected.h"
+
+#include <systemd/sd-event.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace luminous_healing::executor {
+
+/// Owns one event source and its callback. Destroying it, also from inside its own callback, ends it.
+class EventSource {
+public:
+    EventSource() = default;
+    [[nodiscard]] bool active() const noexcept { return state_ != nullptr; }
+    void reset() { state_.reset(); }
+
+private:
+    friend class EventLoop;
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+class EventLoop {
+public:
+    [[nodiscard]] static Expected<EventLoop> create();
+    ~EventLoop();
+    EventLoop(EventLoop&& other) noexcept;
+    EventLoop& operator=(EventLoop&&) = delete;
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
+
+    /// Calls back with the ready events (epoll(7) EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR). Does not own the descriptor.
+    [[nodiscard]] EventSource on_io(int fd, std::uint32_t events, std::function<void(std::uint32_t)> callback);
+    void set_io_events(EventSource& source, std::uint32_t events);
+    /// Once, after `delay` on CLOCK_BOOTTIME.
+    [[nodiscard]] EventSource after(Micros delay, std::function<void()> callback);
+    /// Sets a timer made by after() anew.
+    void restart(EventSource& source, Micros delay);
+    /// The signal is blocked for normal delivery.
+    [[nodiscard]] EventSource on_signal(int signal, std::function<void()> callback);
+
+    /// Arms a first timer. sd-event reads the boot id from /proc then, and a process that is about to lose sight of
+    /// the file system wants that done.
+    void warm_up();
+
+    /// Until stop().
+    [[nodiscard]] Expected<void> run();
+    void stop();
+
+private:
+    explicit EventLoop(sd_event* event) : event_(event) {}
+    sd_event* event_ = nullptr;
+};
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,337 @@
+#include "executor/executor.h"
+
+#include "actions/registry.h"
+#include "executor/landlock.h"
+#include "executor/logging.h"
+#include "executor/privileges.h"
+#include "executor/recovery.h"
+#include "protocol/json_writer.h"
+#include "protocol/limits.h"
+#include "protocol/secret_memory.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <csignal>
+
+namespace luminous_healing::executor {
+
+using audit::EventType;
+using protocol::Code;
+
+namespace {
+
+constexpr Micros kAcceptPause = 100ms;      // after accept(2) failed for want of memory or descriptors
+constexpr Micros kGateCheck = 5s;           // how often the gate must give a sign of life
+constexpr Micros kGateRestartDelay = 50ms;  // grows with every loss in a row, so that a broken gate does not spin
+
+std::string object_with(std::string_view name, std::string_view value) {
+    protocol::JsonWriter writer;
+    return writer.begin_object().member(name, value).end_object().take();
+}
+
+}  // namespace
+
+Executor::Executor(EventLoop loop, ListeningSocket socket, ExecutorSetup setup)
+    : loop_(std::move(loop)),
+      socket_(std::move(socket)),
+      setup_(std::move(setup)),
+      gate_(loop_, {[this](const Message& message) { return on_gate_message(message); }, [this] { end_turn(); },
+                    [this](const std::string& why) { on_gate_lost(why); }}),
+      spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+
+Expected<void> Executor::start_gate() { return gate_.start(setup_.gate_user); }
+
+int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool bounding_limited) {
+    bounding_limited_ = bounding_limited;
+    log_ = std::move(log);
+    log_->set_config_digest(setup_.config->digest);
+    recorder_.emplace(loop_, *log_, setup_.config->audit.sync);
+    pipeline_.emplace(*recorder_, setup_.host,
+                      Pipeline::Ports{
+                          [this](ConnectionId id, std::string_view bytes) {
+                              if (auto* const connection = connections_.find(id);
+                                  connection != nullptr && connection->in_flight > 0)
+                                  --connection->in_flight;
+                              gate_.write(id, bytes, kAnswersRequest);
+                          },
+                          [this](ConnectionId id, std::string_view bytes) { gate_.write(id, bytes, 0); },
+                          [this](const policy::CallerPolicy& caller, const std::string& detail) {
+                              return describe_status(caller, detail);
+                          },
+                      });
+    auto runner = Runner::create(loop_, {[this](RunId id, protocol::EventKind kind, const std::string& text) {
+                                             pipeline_->on_progress(id, kind, text);
+                                         },
+                                         [this](RunId id, actions::Report report) {
+                                             pipeline_->on_done(id, std::move(report));
+                                             stop_when_idle();
+                                         }});
+    if (!runner) {
+        log_error("system call filters: " + runner.error().message);
+        return 1;
+    }
+    runner_ = std::move(*runner);
+    pipeline_->set_runner(*runner_);
+    take_authority(setup_.config, std::move(keyring));
+    auto interrupted =
+        recover_state(*setup_.config, setup_.host.boot_id, pipeline_->limiter(), pipeline_->journal(), *recorder_);
+    if (!interrupted) {
+        log_error("the audit log cannot be read back: " + interrupted.error().message);
+        return 1;
+    }
+    if (*interrupted > 0)
+        log_warning(std::to_string(*interrupted) +
+                    " requests were interrupted when the daemon last ended; they are not run again");
+    record_event(EventType::start, object_with("version", LUMINOUS_VERSION));
+    watch_signals();
+    accept_ = loop_.on_io(socket_.fd(), EPOLLIN, [this](std::uint32_t) { on_accept(); });
+    on_watchdog();
+    log_info("ready on " +
+             (socket_.inherited() ? std::string("the socket from systemd") : setup_.config->daemon.socket));
+    sd_notify(0, "READY=1\nSTATUS=Waiting for requests");
+    const auto ended = loop_.run();
+    if (!ended) log_error(ended.error().message);
+    return ended ? 0 : 1;
+}
+
+void Executor::take_authority(std::shared_ptr<const policy::Config> config, Keyring keyring) {
+    Authority authority{config, std::move(keyring), {}};
+    const auto machine = look_at_machine();
+    for (const auto& [name, action] : config->actions) {
+        auto why = actions::unavailable(row_of(action), machine);
+        if (!why) continue;
+        log_warning(name.str() + " is unavailable: " + *why);
+        authority.unavailable.emplace(name, std::move(*why));
+    }
+    for (const auto& warning : config->warnings) log_warning(warning);
+    pipeline_->set_authority(std::move(authority));
+    setup_.config = std::move(config);
+}
+
+void Executor::record_event(EventType event, std::string detail, std::optional<std::string> error) {
+    audit::Record record;
+    record.event = event;
+    record.success = !error;
+    record.error = std::move(error);
+    record.detail = std::move(detail);
+    recorder_->record(record, Urgency::before_effects);
+    recorder_->flush();
+}
+
+void Executor::watch_signals() {
+    signals_.push_back(loop_.on_signal(SIGTERM, [this] { shut_down(); }));
+    signals_.push_back(loop_.on_signal(SIGINT, [this] { shut_down(); }));
+    signals_.push_back(loop_.on_signal(SIGHUP, [this] { reload(); }));
+    signals_.push_back(loop_.on_signal(SIGUSR1, [this] { reopen(); }));
+}
+
+// --- connections -----------------------------------------------------------------------------------------------------
+
+void Executor::on_accept() {
+    while (true) {
+        UniqueFd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (socket.valid()) {
+            accept_one(std::move(socket));
+            continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno != EAGAIN) on_out_of_descriptors();
+        break;
+    }
+    end_turn();
+}
+
+void Executor::accept_one(UniqueFd socket) {
+    auto connection = Connections::identify(socket.get());
+    if (!connection) {
+        log_warning("a connection was refused: " + connection.error().message);
+        return;
+    }
+    if (connections_.is_full_for(connection->peer.uid)) return refuse_connection(socket, *connection);
+    const uid_t uid = connection->peer.uid;
+    gate_.add_connection(connections_.add(std::move(*connection)), uid, socket);
+}
+
+/// One line that needs no key, and away.
+void Executor::refuse_connection(const UniqueFd& socket, const Connection& peer) {
+    protocol::Response busy;
+    busy.request_id = "unknown";
+    busy.code = Code::busy;
+    busy.error = "busy";
+    busy.retry_after_ms = 1000;
+    const std::string line = protocol::frame_response(protocol::write_response(busy), nullptr, {});
+    (void)::send(socket.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    audit::Record record;
+    record.allowed = false;
+    record.success = false;
+    record.duration_ms = 0;
+    record.code = Code::busy;
+    record.error = "too many connections";
+    record.peer = audit::PeerFields{peer.peer.uid, peer.peer.gid, peer.peer.pid, {}, {}};
+    recorder_->record_folded(record, Urgency::denial);
+}
+
+/// Without a descriptor to accept with, the connection would stay in the queue and wake us for ever: the spare one
+/// is given up to take it and send it away. Then a pause, since others may be waiting.
+void Executor::on_out_of_descriptors() {
+    const int error = errno;
+    log_warning(std::string("accept: ") + std::strerror(error));
+    if (error == EMFILE || error == ENFILE) {
+        spare_.reset();
+        const UniqueFd dropped(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+    }
+    if (!spare_.valid()) spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    loop_.set_io_events(accept_, 0);
+    accept_pause_ = loop_.after(kAcceptPause, [this] { loop_.set_io_events(accept_, EPOLLIN); });
+}
+
+// --- the gate --------------------------------------------------------------------------------------------------------
+
+bool Executor::on_gate_message(const Message& message) {
+    if (message.type == MessageType::closed) {
+        connections_.remove(message.connection);
+        return true;
+    }
+    Connection* const connection = connections_.find(message.connection);
+    if (connection == nullptr) return false;  // not one we gave it, or one it has closed
+    if (++connection->in_flight > protocol::kMaxInFlight) return false;
+    if (message.type == MessageType::malformed) {
+        pipeline_->refuse_malformed(message.fields[0], message.connection, *connection);
+        return true;
+    }
+    return on_request(message, *connection);
+}
+
+bool Executor::on_request(const Message& message, Connection& connection) {
+    SignedFrame frame;
+    std::string_view mac;
+    if (message.type == MessageType::request_v2) {
+        frame.caller = message.fields[0];
+        mac = message.fields[1];
+        frame.request = message.fields[2];
+    } else if (message.type == MessageType::request_v1) {
+        frame.legacy_v1 = true;
+        frame.id = message.fields[0];
+        frame.action = message.fields[1];
+        frame.timestamp = message.fields[2];
+        mac = message.fields[3];
+        frame.parameters = message.fields[4];
+    } else {
+        return false;
+    }
+    if (mac.size() != frame.mac.bytes.size()) return false;
+    mac.copy(frame.mac.bytes.data(), mac.size());
+    pipeline_->handle(frame, message.connection, connection);
+    return true;
+}
+
+/// Its connections are gone with it; clients connect again and ask with the same bytes. What runs is not disturbed.
+void Executor::on_gate_lost(const std::string& why) {
+    ++gate_restarts_;
+    connections_.clear();
+    log_error("the gate was lost: " + why);
+    if (recorder_) record_event(EventType::gate_lost, object_with("why", why), why);
+    gate_restart_ = loop_.after(kGateRestartDelay, [this] {
+        if (auto started = start_gate(); !started) {
+            log_error("the gate could not be started again: " + started.error().message);
+            on_gate_lost(started.error().message);
+        }
+    });
+}
+
+void Executor::end_turn() {
+    if (recorder_) recorder_->flush();
+}
+
+/// Proof of progress: our loop turns, and the gate's does. systemd hears of it only then.
+void Executor::on_watchdog() {
+    if (!watchdog_interval_) {
+        std::uint64_t usec = 0;
+        const bool watched = sd_watchdog_enabled(0, &usec) > 0;
+        watchdog_interval_ =
+            watched ? std::min<Micros>(Micros(static_cast<std::int64_t>(usec)) / 3, kGateCheck) : kGateCheck;
+    } else if (gate_.answered()) {
+        sd_notify(0, "WATCHDOG=1");
+    }
+    gate_.ping();
+    watchdog_ = loop_.after(*watchdog_interval_, [this] { on_watchdog(); });
+}
+
+// --- reload and the end ----------------------------------------------------------------------------------------------
+
+void Executor::reload() {
+    sd_notify(0, "RELOADING=1");
+    auto config = read_config(setup_.config_path, setup_.sources);
+    tl::expected<CallerKeys, std::vector<ConfigProblem>> keys;
+    if (config) keys = read_keys(*config, setup_.sources);
+    const auto* const problems = !config ? &config.error() : !keys ? &keys.error() : nullptr;
+    if (problems != nullptr) {
+        for (const auto& problem : *problems) log_error(problem.where + ": " + problem.what);
+        log_error("the configuration is not reloaded; the old one stays in force");
+        record_event(EventType::reload, {}, problems->front().where + ": " + problems->front().what);
+    } else {
+        auto ring = Keyring::create(std::move(*keys));
+        if (setup_.socket_override) config->daemon.socket = *setup_.socket_override;
+        if (config->daemon.socket != setup_.config->daemon.socket || config->audit.path != setup_.config->audit.path)
+            log_warning("daemon.socket and audit.path change with the next start only");
+        if (!ring) {
+            record_event(EventType::reload, {}, ring.error().message);
+        } else {
+            log_->set_config_digest(config->digest);
+            recorder_->set_sync(config->audit.sync);
+            take_authority(std::make_shared<const policy::Config>(std::move(*config)), std::move(*ring));
+            record_event(EventType::reload, object_with("config_digest", setup_.config->digest));
+            log_info("the configuration was reloaded");
+        }
+    }
+    sd_notify(0, "READY=1");
+}
+
+void Executor::reopen() {
+    if (auto reopened = log_->reopen(now()); !reopened) log_error("reopen the audit log: " + reopened.error().message);
+    else log_info("the audit log was reopened");
+}
+
+/// The first TERM lets running actions end, up to their deadlines, and refuses new ones; a second one ends them.
+void Executor::shut_down() {
+    if (shutting_down_) {
+        log_info("ending what still runs");
+        runner_->cancel_all();
+        return;
+    }
+    shutting_down_ = true;
+    pipeline_->set_shutting_down();
+    sd_notify(0, "STOPPING=1");
+    if (runner_->running() > 0) log_info("waiting for " + std::to_string(runner_->running()) + " running actions");
+    stop_when_idle();
+}
+
+void Executor::stop_when_idle() {
+    if (!shutting_down_ || runner_->running() > 0) return;
+    recorder_->close();
+    record_event(EventType::stop, {});
+    log_info("stopped");
+    loop_.stop();
+}
+
+std::string Executor::describe_status(const policy::CallerPolicy& caller, const std::string& detail) {
+    if (detail == "actions") return describe_actions(caller, pipeline_->authority(), pipeline_->limiter());
+    DaemonFacts facts;
+    facts.host = setup_.host;
+    facts.started = started_;
+    facts.capabilities = capability_names(permitted_capabilities());
+    facts.bounding_limited = bounding_limited_;
+    facts.memory_locked = protocol::secret_memory_is_locked();
+    facts.landlock_abi = landlock_abi();
+    facts.inherited_socket = socket_.inherited();
+    facts.connections = connections_.count();
+    facts.running = runner_->running();
+    facts.gate_restarts = gate_restarts_;
+    return describe_daemon(facts, *setup_.config, *log_);
+}
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,283 @@
+#include "executor/gate.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "executor/channel.h"
+#include "executor/confinement.h"
+#include "executor/event_loop.h"
+#include "executor/logging.h"
+#include "protocol/envelope.h"
+#include "protocol/framing.h"
+#include "protocol/json_writer.h"
+#include "protocol/limits.h"
+#include "protocol/response.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <vector>
+
+namespace luminous_healing::executor {
+namespace {
+
+using protocol::FrameSplitter;
+
+constexpr std::size_t kReadSize = 32 * 1024;              // bytes taken from a socket at a time
+constexpr std::size_t kMaxPendingOutput = 2 * 64 * 1024;  // bytes; above it nothing more is read from that client
+constexpr Micros kSweep = 500ms;                          // how often deadlines are looked at
+constexpr unsigned kLivenessBudget = 100;                 // unsigned probes of one uid in kLivenessWindow
+constexpr Micros kLivenessWindow = 10s;
+
+struct Client {
+    UniqueFd fd;
+    std::uint64_t uid = 0;
+    FrameSplitter splitter;
+    EventSource io;
+    std::uint32_t events = EPOLLIN;
+    std::string output;
+    std::size_t in_flight = 0;
+    bool no_more_requests = false;  ///< end of input, a version 1 request, or a malformed one
+    bool close_when_written = false;
+    BootTime last_activity;
+    BootTime frame_started;
+};
+
+class Gate {
+public:
+    explicit Gate(EventLoop loop, UniqueFd channel) : loop_(std::move(loop)), channel_(std::move(channel)) {
+        channel_source_ = loop_.on_io(channel_.get(), EPOLLIN, [this](std::uint32_t) { on_executor(); });
+        sweep_ = loop_.after(kSweep, [this] { sweep(); });
+    }
+    Expected<void> run() { return loop_.run(); }
+
+private:
+    void on_executor();
+    void obey(const Message& message, UniqueFd fd);
+    void add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd);
+    void on_client(ConnectionId id, std::uint32_t ready);
+    [[nodiscard]] bool read_some(Client& client);
+    void take_frames(ConnectionId id, Client& client);
+    void forward(ConnectionId id, Client& client, std::string_view frame);
+    void malformed(ConnectionId id, Client& client, const std::string& why);
+    void answer_liveness(Client& client, std::string_view text);
+    [[nodiscard]] bool write_some(Client& client);
+    void settle(ConnectionId id, Client& client);
+    void drop(ConnectionId id);
+    void sweep();
+    [[nodiscard]] bool has_expired(const Client& client, BootTime now) const;
+    void tell(const Message& message);
+
+    EventLoop loop_;
+    UniqueFd channel_;
+    EventSource channel_source_;
+    EventSource sweep_;
+    std::unordered_map<ConnectionId, Client> clients_;
+    std::unordered_map<std::uint64_t, unsigned> probes_;  // by uid, in the current window
+    BootTime probes_since_;
+};
+
+/// Waits for the executor when it is busy. If the executor is gone there is nothing left to do.
+void Gate::tell(const Message& message) {
+    if (!send_message(channel_.get(), encode(message))) loop_.stop();
+}
+
+void Gate::on_executor() {
+    while (true) {
+        auto received = receive_message(channel_.get());
+        if (!received && received.error().system_error == EAGAIN) return;
+        if (!received || received->bytes.empty()) return loop_.stop();
+        const auto message = decode(received->bytes);
+        if (!message) return loop_.stop();
+        obey(*message, std::move(received->fd));
+    }
+}
+
+void Gate::obey(const Message& message, UniqueFd fd) {
+    switch (message.type) {
+        case MessageType::connection: return add_client(message.connection, message.number, std::move(fd));
+        case MessageType::ping: return tell({.type = MessageType::pong});
+        case MessageType::write: {
+            const auto found = clients_.find(message.connection);
+            if (found == clients_.end()) return;
+            Client& client = found->second;
+            client.output += message.fields[0];
+            if ((message.number & kAnswersRequest) != 0 && client.in_flight > 0) --client.in_flight;
+            if ((message.number & kCloseAfter) != 0) client.close_when_written = client.no_more_requests = true;
+            if (!write_some(client)) return drop(message.connection);
+            take_frames(message.connection, client);
+            return settle(message.connection, client);
+        }
+        default: return;
+    }
+}
+
+void Gate::add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd) {
+    if (!fd.valid()) return;
+    Client client;
+    client.uid = uid;
+    client.last_activity = now().boot;
+    client.io = loop_.on_io(fd.get(), EPOLLIN, [this, id](std::uint32_t ready) { on_client(id, ready); });
+    client.fd = std::move(fd);
+    if (clients_.empty()) loop_.restart(sweep_, kSweep);
+    clients_.insert_or_assign(id, std::move(client));
+}
+
+void Gate::on_client(ConnectionId id, std::uint32_t ready) {
+    const auto found = clients_.find(id);
+    if (found == clients_.end()) return;
+    Client& client = found->second;
+    if ((ready & EPOLLERR) != 0) return drop(id);
+    if ((ready & EPOLLOUT) != 0 && !write_some(client)) return drop(id);
+    if ((ready & (EPOLLIN | EPOLLHUP)) != 0 && (client.events & EPOLLIN) != 0) {
+        if (!read_some(client)) return drop(id);
+        take_frames(id, client);
+    } else if ((ready & EPOLLHUP) != 0) {
+        return drop(id);  // both directions are gone and nothing is left to read
+    }
+    settle(id, client);
+}
+
+/// False when the connection is broken. End of input only ends the requests: answers may still be on their way.
+bool Gate::read_some(Client& client) {
+    static std::array<char, kReadSize> buffer;
+    const ssize_t n = ::recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    client.last_activity = now().boot;
+    if (n == 0) {
+        client.no_more_requests = true;
+        return !client.splitter.mid_frame();
+    }
+    if (!client.splitter.mid_frame()) client.frame_started = client.last_activity;
+    client.splitter.feed({buffer.data(), static_cast<std::size_t>(n)});
+    return true;
+}
+
+void Gate::take_frames(ConnectionId id, Client& client) {
+    while (!client.close_when_written && client.in_flight < protocol::kMaxInFlight &&
+           client.output.size() < kMaxPendingOutput) {
+        switch (client.splitter.poll()) {
+            case FrameSplitter::State::incomplete: return;
+            case FrameSplitter::State::oversize: return malformed(id, client, "a frame longer than 65536 bytes");
+            case FrameSplitter::State::garbage: return malformed(id, client, "a frame that does not begin with {");
+            case FrameSplitter::State::frame: forward(id, client, client.splitter.take()); break;
+        }
+        client.frame_started = client.last_activity;  // the next frame's time begins at the earliest now
+    }
+}
+
+void Gate::forward(ConnectionId id, Client& client, std::string_view frame) {
+    const auto envelope = protocol::parse_envelope(frame);
+    if (!envelope) return malformed(id, client, envelope.error().message);
+    if (std::holds_alternative<protocol::Ping>(*envelope)) {
+        protocol::JsonWriter writer;
+        writer.begin_object().member("type", "pong").member("service", "luminous-healing");
+        writer.member("version", LUMINOUS_VERSION).end_object();
+        return answer_liveness(client, writer.take() + "\n");
+    }
+    if (const auto* const probe = std::get_if<protocol::LegacyProbe>(&*envelope)) {
+        protocol::Response alive;
+        alive.request_id = printable_line(probe->id, protocol::kMaxIdLength);
+        alive.success = true;
+        alive.code = protocol::Code::ok;
+        alive.output = "luminous-healing " LUMINOUS_VERSION;
+        client.close_when_written = client.no_more_requests = true;
+        return answer_liveness(client, protocol::write_response_v1(alive, "status"));
+    }
+    ++client.in_flight;
+    if (const auto* const v2 = std::get_if<protocol::EnvelopeV2>(&*envelope)) {
+        const std::string_view mac{v2->mac.bytes.data(), v2->mac.bytes.size()};
+        return tell({.type = MessageType::request_v2, .connection = id, .fields = {v2->caller, mac, v2->request}});
+    }
+    const auto& v1 = std::get<protocol::EnvelopeV1>(*envelope);
+    client.no_more_requests = true;
+    const std::string_view signature{v1.signature.bytes.data(), v1.signature.bytes.size()};
+    tell({.type = MessageType::request_v1,
+          .connection = id,
+          .fields = {v1.id, v1.action, v1.timestamp, signature, v1.parameters}});
+}
+
+/// Framing can no longer be trusted after this, so nothing more is read. The executor records it and answers.
+void Gate::malformed(ConnectionId id, Client& client, const std::string& why) {
+    client.no_more_requests = true;
+    ++client.in_flight;
+    client.splitter = FrameSplitter();
+    const std::string reason = printable_line(why, 200);
+    tell({.type = MessageType::malformed, .connection = id, .fields = {reason}});
+}
+
+void Gate::answer_liveness(Client& client, std::string_view text) {
+    const BootTime t = now().boot;
+    if (t - probes_since_ > kLivenessWindow) {
+        probes_.clear();
+        probes_since_ = t;
+    }
+    if (++probes_[client.uid] <= kLivenessBudget) client.output += text;
+    else client.close_when_written = client.no_more_requests = true;
+}
+
+bool Gate::write_some(Client& client) {
+    while (!client.output.empty()) {
+        const ssize_t n =
+            ::send(client.fd.get(), client.output.data(), client.output.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno == EAGAIN;
+        client.output.erase(0, static_cast<std::size_t>(n));
+        client.last_activity = now().boot;
+    }
+    return true;
+}
+
+/// Decides what to wait for next: back-pressure is simply not waiting for input.
+void Gate::settle(ConnectionId id, Client& client) {
+    if (!client.output.empty() && !write_some(client)) return drop(id);
+    const bool done = client.close_when_written || (client.no_more_requests && client.in_flight == 0 &&
+                                                    client.splitter.poll() != FrameSplitter::State::frame);
+    if (done && client.output.empty()) return drop(id);
+    const bool may_read = !client.no_more_requests && client.in_flight < protocol::kMaxInFlight &&
+                          client.output.size() < kMaxPendingOutput;
+    const std::uint32_t wanted = (may_read ? std::uint32_t{EPOLLIN} : 0U) | (client.output.empty() ? 0U : EPOLLOUT);
+    if (wanted == client.events) return;
+    client.events = wanted;
+    loop_.set_io_events(client.io, wanted);
+}
+
+void Gate::drop(ConnectionId id) {
+    if (clients_.erase(id) > 0) tell({.type = MessageType::closed, .connection = id});
+}
+
+bool Gate::has_expired(const Client& client, BootTime t) const {
+    if (!client.output.empty()) return t - client.last_activity > protocol::kWriteTimeout;
+    if (client.splitter.mid_frame() && !client.no_more_requests)
+        return t - client.frame_started > protocol::kFrameTimeout;
+    return client.in_flight == 0 && t - client.last_activity > protocol::kIdleTimeout;
+}
+
+void Gate::sweep() {
+    const BootTime t = now().boot;
+    std::vector<ConnectionId> expired;
+    for (const auto& [id, client] : clients_) {
+        if (has_expired(client, t)) expired.push_back(id);
+    }
+    for (const auto id : expired) drop(id);
+    if (!clients_.empty()) loop_.restart(sweep_, kSweep);
+}
+
+}  // namespace
+
+int run_gate() {
+    start_logging(false);
+    auto loop = EventLoop::create();
+    if (!loop) return 1;
+    loop->warm_up();
+    Gate gate(std::move(*loop), UniqueFd(kGateChannel));
+    if (auto confined = confine_gate(); !confined) {
+        log_error("the gate could not confine itself: " + confined.error().message);
+        return 1;
+    }
+    return gate.run() ? 0 : 1;
+}
+
+}  // namespace luminous_healing::executor

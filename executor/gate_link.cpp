@@ -1,0 +1,143 @@
+#include "executor/gate_link.h"
+
+#include "executor/gate.h"
+#include "executor/logging.h"
+#include "executor/privileges.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+
+namespace luminous_healing::executor {
+namespace {
+
+constexpr std::size_t kMaxQueued = 32U << 20U;  // bytes; a gate that lets more pile up is not reading
+constexpr int kBatch = 256;                     // messages taken in one turn before their records are committed
+
+[[noreturn]] void become_gate(int program, int channel, std::optional<uid_t> run_as) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    const int moved = ::fcntl(channel, F_DUPFD_CLOEXEC, 64);
+    const int executable = ::fcntl(program, F_DUPFD_CLOEXEC, 64);
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    ::dup2(null, STDIN_FILENO);
+    ::dup2(null, STDOUT_FILENO);
+    ::dup2(moved, kGateChannel);
+    ::syscall(SYS_close_range, kGateChannel + 1, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+    if (run_as && !become({*run_as, static_cast<gid_t>(*run_as), {}}, 0)) ::_exit(1);
+    if (!run_as && !set_capabilities(0)) ::_exit(1);
+    char name[] = "luminous-healingd";
+    char mode[] = "--gate";
+    char journal[] = "JOURNAL_STREAM=1";
+    std::array<char*, 3> arguments{name, mode, nullptr};
+    std::array<char*, 2> environment{std::getenv("JOURNAL_STREAM") != nullptr ? journal : nullptr, nullptr};
+    ::syscall(SYS_execveat, executable, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
+    ::_exit(1);
+}
+
+}  // namespace
+
+GateLink::~GateLink() { end_process(); }
+
+Expected<void> GateLink::start(std::optional<uid_t> run_as) {
+    auto channel = make_channel();
+    if (!channel) return tl::unexpected(channel.error());
+    const UniqueFd program(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
+    if (!program.valid()) return fail_errno("open /proc/self/exe");
+    pid_ = ::fork();
+    if (pid_ < 0) return fail_errno("fork the gate");
+    if (pid_ == 0) become_gate(program.get(), channel->second.get(), run_as);
+    channel_ = std::move(channel->first);
+    io_ = loop_.on_io(channel_.get(), EPOLLIN, [this](std::uint32_t ready) { on_channel(ready); });
+    ping_unanswered_ = false;
+    return {};
+}
+
+void GateLink::end_process() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);  // it is ours and killed: it ends at once
+    pid_ = -1;
+}
+
+/// Forgets the gate and all it held. Told to the listener from a turn of its own, since whoever noticed may be in the
+/// middle of something.
+void GateLink::lost(const std::string& why) {
+    if (lost_later_.active()) return;
+    io_.reset();
+    channel_.reset();
+    queue_.clear();
+    queued_bytes_ = 0;
+    end_process();
+    lost_later_ = loop_.after(1ms, [this, why] {
+        lost_later_.reset();
+        listener_.on_lost(why);
+    });
+}
+
+void GateLink::add_connection(ConnectionId id, uid_t uid, const UniqueFd& socket) {
+    UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+    send(encode({.type = MessageType::connection, .connection = id, .number = uid}), std::move(copy));
+}
+
+void GateLink::write(ConnectionId id, std::string_view bytes, std::uint64_t flags) {
+    send(encode({.type = MessageType::write, .connection = id, .number = flags, .fields = {bytes}}), {});
+}
+
+void GateLink::ping() {
+    if (ping_unanswered_) return lost("it did not answer");
+    ping_unanswered_ = true;
+    send(encode({.type = MessageType::ping}), {});
+}
+
+void GateLink::send(std::string bytes, UniqueFd fd) {
+    if (!channel_.valid()) return;
+    if (queue_.empty()) {
+        const auto sent = send_message(channel_.get(), bytes, fd.get());
+        if (sent) return;
+        if (sent.error().system_error != EAGAIN) return lost(sent.error().message);
+        loop_.set_io_events(io_, EPOLLIN | EPOLLOUT);
+    }
+    queued_bytes_ += bytes.size();
+    queue_.push_back({std::move(bytes), std::move(fd)});
+    if (queued_bytes_ > kMaxQueued) lost("it does not take what it is sent");
+}
+
+void GateLink::flush_queue() {
+    while (!queue_.empty()) {
+        const auto sent = send_message(channel_.get(), queue_.front().bytes, queue_.front().fd.get());
+        if (!sent && sent.error().system_error == EAGAIN) return;
+        if (!sent) return lost(sent.error().message);
+        queued_bytes_ -= queue_.front().bytes.size();
+        queue_.pop_front();
+    }
+    loop_.set_io_events(io_, EPOLLIN);
+}
+
+void GateLink::on_channel(std::uint32_t ready) {
+    if ((ready & EPOLLOUT) != 0) flush_queue();
+    for (int i = 0; i < kBatch && channel_.valid(); ++i) {
+        auto received = receive_message(channel_.get());
+        if (!received && received.error().system_error == EAGAIN) break;
+        if (!received || received->bytes.empty()) {
+            lost(received ? "it ended" : received.error().message);
+            break;
+        }
+        const auto message = decode(received->bytes);
+        if (message && message->type == MessageType::pong) ping_unanswered_ = false;
+        else if (!message || received->fd.valid() || !listener_.on_message(*message)) {
+            lost("it sent what no gate of ours sends");
+            break;
+        }
+    }
+    listener_.on_turn_end();
+}
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,64 @@
+#pragma once
+// The executor's side of the gate: starts it, feeds it connections and answers, listens to it, and replaces it when it
+// dies, falls silent or says what no gate of ours says. Never waits for it.
+
+#include "base/expected.h"
+#include "base/unique_fd.h"
+#include "executor/channel.h"
+#include "executor/event_loop.h"
+
+#include <sys/types.h>
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace luminous_healing::executor {
+
+class GateLink {
+public:
+    struct Listener {
+        std::function<bool(const Message&)> on_message;       ///< false: no gate of ours would say that
+        std::function<void()> on_turn_end;                    ///< after a batch of messages
+        std::function<void(const std::string& why)> on_lost;  ///< its connections are gone; start() it again
+    };
+
+    GateLink(EventLoop& loop, Listener listener) : loop_(loop), listener_(std::move(listener)) {}
+    ~GateLink();
+
+    /// Starts the program anew as `--gate` (it never shares memory with us), as `run_as` when we are root.
+    [[nodiscard]] Expected<void> start(std::optional<uid_t> run_as);
+
+    void add_connection(ConnectionId id, uid_t uid, const UniqueFd& socket);
+    void write(ConnectionId id, std::string_view bytes, std::uint64_t flags);
+    /// Asks for a sign of life; lost() if the last one was never answered.
+    void ping();
+    /// Has it answered the last ping?
+    [[nodiscard]] bool answered() const noexcept { return !ping_unanswered_; }
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+private:
+    void send(std::string bytes, UniqueFd fd);
+    void on_channel(std::uint32_t ready);
+    void flush_queue();
+    void lost(const std::string& why);
+    void end_process();
+
+    EventLoop& loop_;
+    Listener listener_;
+    pid_t pid_ = -1;
+    UniqueFd channel_;
+    EventSource io_;
+    struct Queued {
+        std::string bytes;
+        UniqueFd fd;
+    };
+    std::deque<Queued> queue_;
+    std::size_t queued_bytes_ = 0;
+    bool ping_unanswered_ = false;
+    EventSource lost_later_;
+};
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,31 @@
+#pragma once
+// The socket that callers connect to: adopted from systemd (sd_listen_fds(3)), or bound by us.
+
+#include "base/expected.h"
+#include "base/unique_fd.h"
+#include "policy/config.h"
+
+#include <string>
+
+namespace luminous_healing::executor {
+
+class ListeningSocket {
+public:
+    /// Adopts the one socket that systemd passed, or binds `daemon.socket` with mode 0660 and its group. Refuses a
+    /// folder in which others could exchange the socket, a path that is no socket, and one that somebody serves.
+    [[nodiscard]] static Expected<ListeningSocket> open(const policy::DaemonSettings& settings);
+    ListeningSocket(ListeningSocket&&) noexcept = default;
+    ListeningSocket& operator=(ListeningSocket&&) = delete;
+    /// Removes the path of a socket that we bound; never that of an inherited one.
+    ~ListeningSocket();
+
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    [[nodiscard]] bool inherited() const noexcept { return own_path_.empty(); }
+
+private:
+    explicit ListeningSocket(UniqueFd fd, std::string own_path) : fd_(std::move(fd)), own_path_(std::move(own_path)) {}
+    UniqueFd fd_;
+    std::string own_path_;
+};
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,399 @@
+#include "executor/pipeline.h"
+
+#include "base/text.h"
+#include "executor/plan.h"
+#include "protocol/limits.h"
+
+#include <algorithm>
+
+namespace luminous_healing::executor {
+
+using policy::Denial;
+using protocol::Code;
+using protocol::Response;
+
+namespace {
+
+Denial deny(Code code, std::string detail, std::string rule = {}) {
+    return {code, std::move(rule), std::move(detail), {}};
+}
+
+std::int64_t to_ms(Micros duration) { return std::chrono::ceil<std::chrono::milliseconds>(duration).count(); }
+
+/// A worker's codes, and no other: it cannot claim that a request was refused.
+bool is_end_of_run(Code code) {
+    switch (code) {
+        case Code::ok:
+        case Code::action_failed:
+        case Code::not_healed:
+        case Code::unavailable:
+        case Code::parameters_invalid:
+        case Code::parameters_not_allowed:
+        case Code::timeout:
+        case Code::cancelled: return true;
+        default: return false;
+    }
+}
+
+Response response_to(const actions::Report& report) {
+    Response response;
+    response.code = is_end_of_run(report.code) ? report.code : Code::action_failed;
+    response.success = response.code == Code::ok;
+    response.output = printable(report.output, protocol::kMaxOutput, &response.output_truncated);
+    if (report.error) response.error = printable_line(*report.error, protocol::kMaxError);
+    response.verdict = report.verdict;
+    if (!report.facts.all().empty()) response.result = report.facts.to_json();
+    return response;
+}
+
+constexpr Micros kJournalMargin = 5s;  // an id is remembered a little longer than its timestamp is fresh
+
+}  // namespace
+
+void Pipeline::handle(const SignedFrame& frame, ConnectionId id, Connection& connection) {
+    Asked asked = ask(id, connection);
+    asked.legacy_v1 = frame.legacy_v1;
+    if (auto refusal = authenticate(frame, asked)) return refuse(asked, *refusal);
+    if (auto refusal = read_request(frame, asked)) return refuse(asked, *refusal);
+    if (answer_again(asked)) return;
+    if (auto refusal = admit(asked)) return refuse(asked, *refusal);
+    if (answer_own(asked)) return;
+    auto grant = decide(asked);
+    if (!grant) return refuse(asked, grant.error());
+    if (asked.request.mode == protocol::Mode::plan) return plan(asked, std::move(*grant));
+    run(std::move(asked), std::move(*grant));
+}
+
+Pipeline::Asked Pipeline::ask(ConnectionId id, Connection& connection) const {
+    Asked asked;
+    asked.connection = id;
+    asked.peer = connection.peer;
+    asked.shown_peer = shown_peer(connection);
+    asked.config = authority_.config;
+    asked.received = now().boot;
+    return asked;
+}
+
+Pipeline::Refusal Pipeline::authenticate(const SignedFrame& frame, Asked& asked) {
+    const auto& config = *asked.config;
+    CallerName caller(frame.caller);
+    if (frame.legacy_v1) {
+        if (!config.daemon.legacy_v1)
+            return deny(Code::bad_request, "version 1 requests are switched off (daemon.legacy_v1)");
+        auto match = authority_.keyring.verify_v1(frame.id, frame.action, frame.timestamp, frame.mac);
+        caller = match.caller;
+        asked.key = std::move(match.key);
+    } else {
+        if (!authority_.keyring.knows(caller))
+            return deny(Code::unknown_caller, "no caller \"" + printable_line(frame.caller, 64) + "\" is configured");
+        asked.key = authority_.keyring.verify(caller, frame.request, frame.mac);
+    }
+    if (asked.key == nullptr)
+        return deny(Code::bad_signature, frame.legacy_v1
+                                             ? "no key matches the signature"
+                                             : "claimed to be \"" + printable_line(frame.caller, 64) + "\"");
+    asked.caller = &config.callers.at(caller);
+    asked.mac = frame.mac;
+    asked.mac_hex = frame.mac.hex();
+    return policy::deny_peer(*asked.caller, asked.peer);
+}
+
+Pipeline::Refusal Pipeline::read_request(const SignedFrame& frame, Asked& asked) {
+    auto request = frame.legacy_v1
+                       ? protocol::parse_request_v1(frame.id, frame.action, frame.timestamp, frame.parameters)
+                       : protocol::parse_request(frame.request);
+    if (!request) return deny(Code::bad_request, request.error().message);
+    asked.request = std::move(*request);
+    const auto action = asked.config->actions.find(asked.request.action);
+    asked.parameters = action == asked.config->actions.end()
+                           ? protocol::write_parameters(asked.request.parameters)
+                           : policy::audited_parameters(action->second.parameters, asked.request.parameters);
+    return {};
+}
+
+/// The same bytes again get the recorded answer, or wait for it. This comes before the look at the clock: a client
+/// that lost its connection during a long action asks with an old timestamp.
+bool Pipeline::answer_again(const Asked& asked) {
+    using Known = policy::Journal::Known;
+    journal_.expire(asked.received);
+    const auto recall = journal_.recall(asked.caller->name, asked.request.id, asked.mac);
+    switch (recall.known) {
+        case Known::no: return false;
+        case Known::answered: send_bytes(asked, recall.response, true); return true;
+        case Known::running: waiting_[key_of(asked)].push_back(asked); return true;
+        case Known::lost:
+            refuse(asked, deny(Code::interrupted,
+                               "this request was executed; its answer is no longer kept, see the audit log"));
+            return true;
+        case Known::reused:
+            refuse(asked, deny(Code::id_reused, "this id was used for another request; every request needs a new one"));
+            return true;
+    }
+    return true;
+}
+
+Pipeline::Refusal Pipeline::admit(Asked& asked) {
+    const auto skew = asked.config->daemon.max_clock_skew;
+    const auto wall = now().wall;
+    if (!policy::is_fresh(asked.request.timestamp, wall, skew))
+        return deny(Code::stale, "the timestamp is more than the allowed clock skew away; the daemon's clock says " +
+                                     format_rfc3339(wall));
+    if (journal_.is_forgotten(asked.request.timestamp))
+        return deny(Code::stale, "the timestamp lies before what the daemon remembers; has the clock been set back?");
+    const BootTime stale_at = asked.received + (asked.request.timestamp - wall) + skew + kJournalMargin;
+    asked.remembered =
+        journal_.begin(asked.caller->name, asked.request.id, asked.mac, asked.request.timestamp, stale_at);
+    if (!asked.remembered) return deny(Code::busy, "too many requests are remembered; ask again in a minute");
+    return {};
+}
+
+/// What the executor answers itself, to every caller with a valid key.
+bool Pipeline::answer_own(const Asked& asked) {
+    const std::string& action = asked.request.action.str();
+    if (action != "status" && action != "confirm") return false;
+    const auto arguments = policy::check_parameters(own_parameters(action), asked.request.parameters);
+    if (!arguments) {
+        refuse(asked, deny(arguments.error().code, arguments.error().detail));
+        return true;
+    }
+    if (action == "confirm") {
+        confirm(asked);
+        return true;
+    }
+    audit::Record record = record_of(asked);
+    record.allowed = true;
+    record.success = true;
+    record.code = Code::ok;
+    record.duration_ms = 0;
+    Response response;
+    response.success = true;
+    response.code = Code::ok;
+    response.output = "luminous-healing " LUMINOUS_VERSION " is running";
+    response.result = ports_.describe_status(*asked.caller, arguments->text("detail"));
+    response.audit_seq = recorder_.record_folded(record, Urgency::soon);
+    answer(asked, std::move(response));
+    return true;
+}
+
+void Pipeline::confirm(const Asked& asked) {
+    const auto wanted =
+        policy::check_parameters(own_parameters("confirm"), asked.request.parameters)->text("request_id");
+    const auto found = std::find_if(running_.begin(), running_.end(), [&](const auto& entry) {
+        return entry.second.asked.caller->name == asked.caller->name && entry.second.asked.request.id.str() == wanted;
+    });
+    if (found == running_.end() || !runner_->confirm(found->first))
+        return refuse(asked,
+                      deny(Code::action_failed, "no request of yours with that id is waiting for a confirmation"));
+    audit::Record record = record_of(asked);
+    record.allowed = true;
+    record.success = true;
+    record.code = Code::ok;
+    record.duration_ms = 0;
+    Response response;
+    response.success = true;
+    response.code = Code::ok;
+    response.output = "confirmed";
+    response.audit_seq = recorder_.record(record, Urgency::before_effects);
+    recorder_.then([this, asked, response](bool) { answer(asked, response); });
+}
+
+tl::expected<policy::Grant, Denial> Pipeline::decide(const Asked& asked) {
+    return policy::decide(*asked.config, *asked.caller, asked.request, asked.peer, limiter_, situation());
+}
+
+policy::Situation Pipeline::situation() const {
+    policy::Situation situation;
+    situation.now = now();
+    situation.host_name = host_.name;
+    situation.machine_id = host_.machine_id;
+    situation.unavailable = [this](const ActionName& action) -> std::optional<std::string> {
+        const auto found = authority_.unavailable.find(action);
+        if (found == authority_.unavailable.end()) return {};
+        return found->second;
+    };
+    situation.is_busy = [this](const std::string& target) {
+        return starting_.contains(target) || runner_->is_busy(target);
+    };
+    situation.workers_full = runner_->running() + starting_.size() >= kMaxRunning;
+    situation.shutting_down = shutting_down_;
+    return situation;
+}
+
+/// The intent is recorded first; the worker starts when it is known to be on the disk, and not at all otherwise.
+void Pipeline::run(Asked asked, policy::Grant grant) {
+    if (recorder_.log().space() == audit::Space::none ||
+        (recorder_.log().space() == audit::Space::low && !row_of(grant.action()).frees_space))
+        return refuse(asked, deny(Code::audit_unavailable,
+                                  "the disk of the audit log is full; only actions that free space may run"));
+    audit::Record intent = record_of(asked);
+    intent.allowed = true;
+    intent.code = Code::ok;
+    intent.rule = grant.rule();
+    const auto seq = recorder_.record(intent, Urgency::before_effects);
+    if (!seq)
+        return refuse(asked, deny(Code::audit_unavailable,
+                                  "the audit log cannot be written: " + recorder_.log().why_unavailable()));
+    policy::take_budget(limiter_, grant);
+    journal_.mark_executed(asked.caller->name, asked.request.id);
+    starting_.insert(grant.target());
+    recorder_.then([this, asked = std::move(asked), grant = std::move(grant)](bool recorded) {
+        starting_.erase(grant.target());
+        if (recorded) return start(asked, grant);
+        policy::give_back_budget(limiter_, grant);
+        refuse(asked,
+               deny(Code::audit_unavailable, "the audit log cannot be written: " + recorder_.log().why_unavailable()));
+    });
+}
+
+void Pipeline::start(const Asked& asked, const policy::Grant& grant) {
+    audit::Record outcome = record_of(asked);
+    outcome.event = audit::EventType::outcome;
+    outcome.rule = grant.rule();
+    const RunId id = next_run_++;
+    running_.emplace(id, Running{asked, OpenIntent(recorder_, std::move(outcome)), {}, {}, 0});
+    if (auto started = runner_->start(id, Job{grant, asked.config, asked.request.id.str(), false}); !started) {
+        actions::Report report;
+        report.code = Code::action_failed;
+        report.error = "the worker could not be started: " + started.error().message;
+        return on_done(id, std::move(report));
+    }
+    on_progress(id, protocol::EventKind::started, asked.request.action.str());
+}
+
+/// Everything but running: the row filled in, and for a built-in action what its check sees now.
+void Pipeline::plan(const Asked& asked, policy::Grant grant) {
+    audit::Record record = record_of(asked);
+    record.allowed = true;
+    record.success = true;
+    record.code = Code::ok;
+    record.rule = grant.rule();
+    record.duration_ms = 0;
+    Running planned{asked, std::nullopt, describe_plan(grant), recorder_.record_folded(record, Urgency::soon), 0};
+    if (grant.action().command) {
+        actions::Report nothing_to_look_at;
+        nothing_to_look_at.code = Code::ok;
+        return finish_plan(planned, nothing_to_look_at);
+    }
+    const RunId id = next_run_++;
+    auto started = runner_->start(id, Job{std::move(grant), asked.config, asked.request.id.str(), true});
+    if (started) running_.emplace(id, std::move(planned));
+    else refuse(asked, deny(Code::busy, "the plan's worker could not be started: " + started.error().message));
+}
+
+void Pipeline::finish_plan(const Running& running, const actions::Report& report) {
+    Response response;
+    response.success = report.code == Code::ok;
+    response.code = report.code;
+    response.error = report.error;
+    response.output = response.success ? "this is what would be done; nothing was" : "";
+    response.result = complete_plan(running.plan, report.facts);
+    response.audit_seq = running.seq;
+    answer(running.asked, std::move(response));
+}
+
+void Pipeline::on_progress(RunId id, protocol::EventKind kind, const std::string& text) {
+    const auto found = running_.find(id);
+    if (found == running_.end() || !found->second.asked.request.stream || found->second.asked.legacy_v1) return;
+    Running& running = found->second;
+    protocol::Event event{running.asked.request.id.str(), ++running.events, kind, text};
+    ports_.send_event(running.asked.connection,
+                      protocol::frame_event(event, *running.asked.key, running.asked.mac_hex));
+}
+
+void Pipeline::on_done(RunId id, actions::Report report) {
+    auto entry = running_.extract(id);
+    if (entry.empty()) return;
+    Running& running = entry.mapped();
+    if (!running.plan.empty()) return finish_plan(running, report);
+    Response response = response_to(report);
+    response.duration_ms = to_ms(now().boot - running.asked.received);
+    audit::Record outcome = running.intent->resolve();
+    outcome.success = response.success;
+    outcome.code = response.code;
+    outcome.verdict = response.verdict;
+    outcome.error = response.error;
+    outcome.duration_ms = response.duration_ms;
+    outcome.result = response.result;
+    outcome.output = response.output;
+    response.audit_seq = recorder_.record(outcome, Urgency::before_effects);
+    const bool accepted = response.audit_seq.has_value();
+    recorder_.then([this, asked = running.asked, response, outcome, accepted](bool recorded) mutable {
+        if (!recorded || !accepted) {
+            response.error =
+                "it ended with " + std::string(name_of(response.code)) + ", but the audit log cannot be written";
+            response.code = Code::audit_unavailable;
+            response.success = false;
+            response.audit_seq.reset();
+            recorder_.keep_for_later(std::move(outcome));
+        }
+        answer(asked, std::move(response));
+    });
+    recorder_.flush();
+}
+
+void Pipeline::refuse_malformed(std::string_view why, ConnectionId id, Connection& connection) {
+    refuse(ask(id, connection), deny(Code::bad_request, std::string(why)));
+}
+
+void Pipeline::refuse(const Asked& asked, const Denial& denial) {
+    audit::Record record = record_of(asked);
+    record.allowed = false;
+    record.success = false;
+    record.code = denial.code;
+    record.rule = denial.rule;
+    record.error = denial.detail;
+    record.duration_ms = to_ms(now().boot - asked.received);
+    Response response;
+    response.code = denial.code;
+    response.error = asked.key != nullptr ? denial.detail : std::string(name_of(denial.code));
+    if (denial.retry_after) response.retry_after_ms = to_ms(*denial.retry_after);
+    response.audit_seq = recorder_.record_folded(record, Urgency::denial);
+    recorder_.then([this, asked, response](bool recorded) mutable {
+        if (!recorded) response.audit_seq.reset();
+        answer(asked, std::move(response));
+    });
+}
+
+audit::Record Pipeline::record_of(const Asked& asked) const {
+    audit::Record record;
+    record.event = audit::EventType::decision;
+    record.peer = asked.shown_peer;
+    if (asked.caller != nullptr) record.caller = asked.caller->name.str();
+    if (asked.request.id.empty()) return record;
+    record.request_id = asked.request.id.str();
+    record.action = asked.request.action.str();
+    record.parameters = asked.parameters;
+    record.mode = asked.request.mode == protocol::Mode::plan ? "plan" : "run";
+    record.reason = asked.request.reason;
+    record.request_mac = asked.mac_hex;
+    return record;
+}
+
+std::string Pipeline::key_of(const Asked& asked) { return asked.caller->name.str() + '\0' + asked.request.id.str(); }
+
+/// The one answer to a request: written once, remembered if its id is, and given to everybody who asked the same.
+void Pipeline::answer(const Asked& asked, Response response) {
+    response.request_id = asked.request.id.empty() ? "unknown" : asked.request.id.str();
+    if (response.result.size() > protocol::kMaxResult) response.result = R"({"truncated":true})";
+    if (response.error) response.error = printable_line(*response.error, protocol::kMaxError);
+    if (response.duration_ms == 0) response.duration_ms = to_ms(now().boot - asked.received);
+    const std::string bytes = protocol::write_response(response);
+    send_bytes(asked, bytes, false);
+    if (!asked.remembered) return;
+    journal_.finish(asked.caller->name, asked.request.id, bytes, now().boot);
+    const auto waiting = waiting_.extract(key_of(asked));
+    if (waiting.empty()) return;
+    for (const auto& again : waiting.mapped()) send_bytes(again, bytes, true);
+}
+
+void Pipeline::send_bytes(const Asked& asked, std::string_view response, bool again) {
+    if (asked.legacy_v1) {
+        const auto read = protocol::parse_response(response);
+        return ports_.send_answer(
+            asked.connection, read ? protocol::write_response_v1(*read, asked.request.action.str()) : std::string());
+    }
+    const std::string bytes = again ? protocol::mark_replayed(response) : std::string(response);
+    ports_.send_answer(asked.connection, protocol::frame_response(bytes, asked.key.get(), asked.mac_hex));
+}
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,151 @@
+#include "executor/privileges.h"
+
+#include "actions/registry.h"
+#include "executor/landlock.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace luminous_healing::executor {
+namespace {
+
+constexpr int kMost = 64;  // capabilities a set can hold
+
+using Capabilities = std::unique_ptr<_cap_struct, decltype(&cap_free)>;
+
+constexpr CapabilitySet bit(int capability) { return CapabilitySet{1} << static_cast<unsigned>(capability); }
+
+constexpr CapabilitySet kStepOver = bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_SETPCAP);
+
+Expected<void> set_flag(cap_t capabilities, cap_flag_t flag, CapabilitySet set) {
+    for (cap_value_t c = 0; c < kMost && c <= cap_max_bits() - 1; ++c) {
+        if ((set & bit(c)) != 0 && cap_set_flag(capabilities, flag, 1, &c, CAP_SET) != 0)
+            return fail_errno("cap_set_flag");
+    }
+    return {};
+}
+
+}  // namespace
+
+std::optional<CapabilitySet> capability_bit(std::string_view name) {
+    cap_value_t value = 0;
+    if (cap_from_name(std::string(name).c_str(), &value) != 0) return {};
+    return bit(value);
+}
+
+std::vector<std::string> capability_names(CapabilitySet set) {
+    std::vector<std::string> names;
+    for (cap_value_t c = 0; c < kMost; ++c) {
+        if ((set & bit(c)) == 0) continue;
+        char* const name = cap_to_name(c);
+        names.emplace_back(name);
+        cap_free(name);
+    }
+    return names;
+}
+
+CapabilitySet permitted_capabilities() {
+    const Capabilities own(cap_get_proc(), &cap_free);
+    CapabilitySet set = 0;
+    for (cap_value_t c = 0; own != nullptr && c < cap_max_bits(); ++c) {
+        cap_flag_value_t value = CAP_CLEAR;
+        if (cap_get_flag(own.get(), c, CAP_PERMITTED, &value) == 0 && value == CAP_SET) set |= bit(c);
+    }
+    return set;
+}
+
+CapabilitySet bounding_capabilities() {
+    CapabilitySet set = 0;
+    for (cap_value_t c = 0; c < cap_max_bits(); ++c) {
+        if (cap_get_bound(c) == CAP_SET) set |= bit(c);
+    }
+    return set;
+}
+
+Expected<void> set_capabilities(CapabilitySet permitted, CapabilitySet inheritable) {
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+        return fail_errno("clear ambient capabilities");
+    const Capabilities wanted(cap_init(), &cap_free);
+    if (wanted == nullptr) return fail_errno("cap_init");
+    for (const cap_flag_t flag : {CAP_PERMITTED, CAP_EFFECTIVE}) {
+        if (auto ok = set_flag(wanted.get(), flag, permitted); !ok) return ok;
+    }
+    if (auto ok = set_flag(wanted.get(), CAP_INHERITABLE, inheritable); !ok) return ok;
+    if (cap_set_proc(wanted.get()) != 0) return fail_errno("capset");
+    return {};
+}
+
+bool limit_bounding(CapabilitySet keep) {
+    if ((permitted_capabilities() & bit(CAP_SETPCAP)) == 0) return (bounding_capabilities() & ~keep) == 0;
+    for (cap_value_t c = 0; c < cap_max_bits(); ++c) {
+        if ((keep & bit(c)) == 0 && cap_get_bound(c) == CAP_SET && cap_drop_bound(c) != 0) return false;
+    }
+    return true;
+}
+
+Expected<Credentials> credentials_of(const std::string& user) {
+    errno = 0;
+    const passwd* const entry = ::getpwnam(user.c_str());
+    if (entry == nullptr) return fail("there is no user \"" + user + "\" on this machine", errno);
+    Credentials who{entry->pw_uid, entry->pw_gid, std::vector<gid_t>(256)};
+    int count = static_cast<int>(who.groups.size());
+    if (::getgrouplist(user.c_str(), who.gid, who.groups.data(), &count) < 0)
+        return fail("user \"" + user + "\" is in more than 256 groups");
+    who.groups.resize(static_cast<std::size_t>(count));
+    return who;
+}
+
+Expected<void> become(const Credentials& who, CapabilitySet keep) {
+    const bool same = ::getuid() == who.uid && ::geteuid() == who.uid && ::getgid() == who.gid;
+    if (!same) {
+        if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return fail_errno("prctl PR_SET_KEEPCAPS");
+        if (::setgroups(who.groups.size(), who.groups.data()) != 0) return fail_errno("setgroups");
+        if (::setresgid(who.gid, who.gid, who.gid) != 0) return fail_errno("setresgid");
+        if (::setresuid(who.uid, who.uid, who.uid) != 0) return fail_errno("setresuid");
+        if (::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return fail_errno("prctl PR_SET_KEEPCAPS");
+    }
+    return set_capabilities(keep & permitted_capabilities());
+}
+
+actions::Action row_of(const policy::ActionPolicy& policy) {
+    if (policy.command) return actions::command_row(policy);
+    const actions::Action* const row = actions::find(policy.name.str());
+    return row != nullptr ? *row : actions::Action{};  // the configuration reader admits only names with a row
+}
+
+CapabilitySet needed_capabilities(const policy::Config& config, uid_t daemon_uid) {
+    CapabilitySet set = 0;
+    for (const auto& [name, policy] : config.actions) {
+        const auto row = row_of(policy);
+        const auto& privilege = row.privilege;
+        for (const auto& names : {privilege.capabilities, privilege.optional_capabilities}) {
+            for (const auto& capability : names) set |= capability_bit(capability).value_or(0);
+        }
+        const bool root = privilege.user == actions::RunAs::root;
+        if (privilege.user == actions::RunAs::named || (root && daemon_uid != 0)) set |= kStepOver;
+        // A uid 0 daemon's workers must not find their powers again at exec: their bounding set is emptied.
+        if (root && daemon_uid == 0) set |= bit(CAP_SETPCAP);
+    }
+    return set;
+}
+
+actions::Machine look_at_machine() {
+    const CapabilitySet held = permitted_capabilities();
+    actions::Machine machine;
+    machine.uid = ::geteuid();
+    machine.can_become_root = (held & kStepOver) == kStepOver;
+    machine.has_capability = [held](std::string_view name) {
+        const auto wanted = capability_bit(name);
+        return wanted && (held & *wanted) == *wanted;
+    };
+    machine.landlock_abi = landlock_abi();
+    return machine;
+}
+
+}  // namespace luminous_healing::executor

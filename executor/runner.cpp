@@ -1,0 +1,340 @@
+#include "executor/runner.h"
+
+#include "actions/registry.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "protocol/limits.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+
+namespace luminous_healing::executor {
+
+using protocol::Code;
+using protocol::EventKind;
+using protocol::Verdict;
+
+namespace {
+
+constexpr Micros kTermGrace = 2s;          // between TERM and KILL
+constexpr Micros kLeftoverCheck = 5ms;     // between looks at a killed group
+constexpr Micros kAuxiliaryTimeout = 30s;  // for a command's verify and undo, each
+
+enum class Stage { builtin, command, verify, undo };
+
+actions::Report make_report(Code code, std::optional<std::string> error, std::optional<Verdict> verdict) {
+    actions::Report report;
+    report.code = code;
+    report.error = std::move(error);
+    report.verdict = verdict;
+    return report;
+}
+
+}  // namespace
+
+struct Runner::Run {
+    Run(RunId run_id, Job what)
+        : id(run_id),
+          job(std::move(what)),
+          row(row_of(job.grant.action())),
+          stage(job.grant.action().command ? Stage::command : Stage::builtin),
+          deadline(now().boot + job.grant.timeout()) {}
+
+    RunId id;
+    Job job;
+    actions::Action row;
+    Stage stage;
+    Worker worker;
+    ReportReader reader;
+    std::optional<actions::Report> report;  // of a built-in action; of a command once it has ended
+    std::string setup_error;
+    std::string output;
+    int status = 0;  // of waitid(2): the exit status, or the signal
+    bool exited_normally = false;
+    Code killed = Code::ok;  // timeout or cancelled, once we have decided to end it
+    BootTime deadline;                // of the present stage
+    EventSource report_io;
+    EventSource output_io;
+    EventSource exit_io;
+    EventSource timer;
+
+    [[nodiscard]] const policy::ActionPolicy& policy() const { return job.grant.action(); }
+};
+
+std::vector<std::string> fill_in(const std::vector<std::string>& command, const policy::Arguments& arguments) {
+    std::vector<std::string> filled;
+    filled.reserve(command.size());
+    for (const auto& argument : command) {
+        const bool placeholder = argument.size() > 2 && argument.front() == '{' && argument.back() == '}';
+        filled.push_back(placeholder ? arguments.shown(std::string_view(argument).substr(1, argument.size() - 2))
+                                     : argument);
+    }
+    return filled;
+}
+
+Runner::Runner(EventLoop& loop, Listener listener) : loop_(loop), listener_(std::move(listener)) {}
+
+Runner::~Runner() {
+    for (auto& [id, run] : runs_) {
+        signal_group(run->worker, SIGKILL);
+        ::waitpid(run->worker.pid, nullptr, 0);
+    }
+}
+
+Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener) {
+    using actions::SyscallClass;
+    std::unique_ptr<Runner> runner(new Runner(loop, std::move(listener)));
+    for (const auto syscalls :
+         {SyscallClass::files, SyscallClass::processes, SyscallClass::bus, SyscallClass::command}) {
+        for (const bool network : {false, true}) {
+            auto filter = worker_filter(syscalls, network);
+            if (!filter) return tl::unexpected(filter.error());
+            runner->filters_.emplace(std::pair{syscalls, network}, std::move(*filter));
+        }
+    }
+    return runner;
+}
+
+Expected<void> Runner::start(RunId id, Job job) {
+    auto run = std::make_unique<Run>(id, std::move(job));
+    std::vector<std::string> argv;
+    if (run->policy().command) argv = fill_in(run->policy().command->command, run->job.grant.arguments());
+    if (auto started = start_worker(*run, argv); !started) return started;
+    runs_.emplace(id, std::move(run));
+    return {};
+}
+
+WorkerConfinement Runner::confinement_for(const Run& run, const Credentials& who) const {
+    const auto& privilege = run.row.privilege;
+    WorkerConfinement row;
+    row.credentials = who;
+    row.executes = run.stage != Stage::builtin;
+    row.confined = privilege.confined;
+    row.network = privilege.network;
+    row.filter = &filters_.at({privilege.syscalls, privilege.network});
+    if (run.job.plan) return row;  // a plan looks, as nobody special
+    row.writes = privilege.writes;
+    for (const auto& name : privilege.capabilities) row.capabilities |= capability_bit(name).value_or(0);
+    for (const auto& name : privilege.optional_capabilities)
+        row.capabilities |= capability_bit(name).value_or(0) & permitted_capabilities();
+    return row;
+}
+
+namespace {
+
+Expected<Credentials> who_runs(const actions::Privilege& privilege, bool plan) {
+    if (!plan && privilege.user == actions::RunAs::root) return Credentials{0, 0, {}};
+    if (!plan && privilege.user == actions::RunAs::named) return credentials_of(privilege.user_name);
+    return Credentials{::geteuid(), ::getegid(), {}};
+}
+
+/// The body of a built-in worker: the action's steps, then its report.
+void carry_out_and_report(const actions::Action& row, const Job& job, BootTime deadline) {
+    actions::Context context{job.grant.arguments(),
+                             job.grant.action(),
+                             job.config->daemon,
+                             job.request_id,
+                             deadline,
+                             [](std::string_view line) {
+                                 (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::progress, line));
+                             }};
+    context.await_confirmation = [](Micros limit) {
+        pollfd control{kWorkerControl, POLLIN, 0};
+        char confirmed = 0;
+        const auto ms = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count());
+        return ::poll(&control, 1, ms) == 1 && ::read(kWorkerControl, &confirmed, 1) == 1;
+    };
+    const auto report = actions::carry_out(row, context, job.plan);
+    (void)write_all(kWorkerReport, encode_report(report));
+}
+
+}  // namespace
+
+Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& argv) {
+    const auto who = who_runs(run.row.privilege, run.job.plan);
+    if (!who) return tl::unexpected(who.error());
+    const auto row = confinement_for(run, *who);
+    run.setup_error.clear();
+    run.reader = ReportReader();
+    auto worker = run.stage == Stage::builtin
+                      ? start_builtin(row, [&run] { carry_out_and_report(run.row, run.job, run.deadline); })
+                      : start_command(row, argv);
+    if (!worker) return tl::unexpected(worker.error());
+    run.worker = std::move(*worker);
+    watch(run);
+    return {};
+}
+
+void Runner::watch(Run& run) {
+    run.report_io = loop_.on_io(run.worker.report.get(), EPOLLIN, [this, &run](std::uint32_t) { read_report(run); });
+    if (run.worker.output.valid())
+        run.output_io =
+            loop_.on_io(run.worker.output.get(), EPOLLIN, [this, &run](std::uint32_t) { read_output(run); });
+    run.exit_io = loop_.on_io(run.worker.pidfd.get(), EPOLLIN, [this, &run](std::uint32_t) { on_exit(run); });
+    const Micros left = std::max<Micros>(run.deadline - now().boot, 1ms);
+    run.timer = loop_.after(left, [this, &run] { on_deadline(run); });
+}
+
+void Runner::read_report(Run& run) {
+    std::array<char, 16384> buffer;
+    const ssize_t n = ::read(run.worker.report.get(), buffer.data(), buffer.size());
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n <= 0) return run.report_io.reset();
+    run.reader.feed({buffer.data(), static_cast<std::size_t>(n)});
+    while (auto message = run.reader.next()) {
+        if (message->kind == WorkerMessage::Kind::setup) run.setup_error = message->text;
+        else if (message->kind == WorkerMessage::Kind::report) run.report = std::move(message->report);
+        else listener_.on_progress(run.id, EventKind::progress, message->text);
+    }
+    if (run.reader.broken()) run.report_io.reset();
+}
+
+/// Keeps the first kMaxOutput bytes; reads on past them so that the command does not block on a full pipe.
+void Runner::read_output(Run& run) {
+    std::array<char, 16384> buffer;
+    const ssize_t n = ::read(run.worker.output.get(), buffer.data(), buffer.size());
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n <= 0) return run.output_io.reset();
+    const std::string_view text(buffer.data(), static_cast<std::size_t>(n));
+    if (run.output.size() <= protocol::kMaxOutput) {
+        run.output += text.substr(0, protocol::kMaxOutput + 1 - std::min(run.output.size(), protocol::kMaxOutput));
+        listener_.on_progress(run.id, EventKind::output, printable(text, 4096));
+    }
+}
+
+void Runner::on_exit(Run& run) {
+    siginfo_t info{};
+    if (::waitid(P_PIDFD, static_cast<id_t>(run.worker.pidfd.get()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        return;
+    run.exit_io.reset();
+    run.exited_normally = info.si_code == CLD_EXITED;
+    run.status = info.si_status;
+    while (run.report_io.active() && !run.report) {
+        pollfd waiting{run.worker.report.get(), POLLIN, 0};
+        if (::poll(&waiting, 1, 0) != 1) break;
+        read_report(run);
+    }
+    end_leftovers(run);
+}
+
+/// A worker that has ended leaves nothing behind: whoever is still in its group is killed, and only when the group is
+/// empty does the run go on.
+void Runner::end_leftovers(Run& run) {
+    if (group_is_empty(run.worker)) return on_gone(run);
+    signal_group(run.worker, SIGKILL);
+    run.timer = loop_.after(kLeftoverCheck, [this, &run] { end_leftovers(run); });
+}
+
+void Runner::on_gone(Run& run) {
+    while (run.output_io.active()) {
+        pollfd waiting{run.worker.output.get(), POLLIN, 0};
+        if (::poll(&waiting, 1, 0) != 1) break;
+        read_output(run);
+    }
+    run.report_io.reset();
+    run.output_io.reset();
+    run.timer.reset();
+    next_stage(run);
+}
+
+void Runner::on_deadline(Run& run) { kill(run, Code::timeout); }
+
+void Runner::kill(Run& run, Code why) {
+    if (run.killed == Code::ok) {
+        run.killed = why;
+        signal_group(run.worker, SIGTERM);
+        run.timer = loop_.after(kTermGrace, [this, &run] { kill(run, run.killed); });
+        return;
+    }
+    signal_group(run.worker, SIGKILL);
+    run.timer = loop_.after(kTermGrace, [this, &run] { kill(run, run.killed); });  // until it is seen to be gone
+}
+
+void Runner::cancel_all() {
+    for (auto& [id, run] : runs_) {
+        if (run->killed == Code::ok) kill(*run, Code::cancelled);
+    }
+}
+
+namespace {
+
+std::string how_it_ended(bool normally, int status) {
+    return normally ? "ended with exit status " + std::to_string(status)
+                    : "was ended by signal " + std::to_string(status);
+}
+
+}  // namespace
+
+/// A process of the run is gone with its whole group. What next?
+void Runner::next_stage(Run& run) {
+    conclude_stage(run);
+    if (run.stage == Stage::builtin || run.stage == Stage::undo) return finish(run);
+    const auto& command = *run.policy().command;
+    const bool verify = run.stage == Stage::command && run.report->code == Code::ok && !command.verify.empty();
+    const bool undo = run.report->code != Code::ok && !command.undo.empty();
+    if (!verify && !undo) return finish(run);
+    run.stage = verify ? Stage::verify : Stage::undo;
+    run.killed = Code::ok;
+    run.deadline = now().boot + kAuxiliaryTimeout;
+    const std::string what = verify ? "verify" : "undo";
+    listener_.on_progress(run.id, EventKind::progress, "running the " + what + " command");
+    if (start_worker(run, fill_in(verify ? command.verify : command.undo, run.job.grant.arguments()))) return;
+    if (verify) run.report->code = Code::not_healed;
+    run.report->error = "the " + what + " command could not be started";
+    finish(run);
+}
+
+/// What the stage that has just ended means for the report.
+void Runner::conclude_stage(Run& run) {
+    const bool succeeded = run.exited_normally && run.status == 0 && run.setup_error.empty();
+    const std::string how = run.setup_error.empty() ? how_it_ended(run.exited_normally, run.status) : run.setup_error;
+    if (run.stage == Stage::undo) {
+        run.report->facts.set("undone", succeeded);
+    } else if (run.killed != Code::ok) {
+        const bool late = run.killed == Code::timeout;
+        run.report = make_report(run.killed,
+                                 late ? "it did not end in time and was stopped; nothing of it is left"
+                                      : "it was stopped because the daemon is stopping; nothing of it is left",
+                                 Verdict::unverifiable);
+    } else if (run.stage == Stage::builtin) {
+        if (!run.report) run.report = make_report(Code::action_failed, "the worker " + how, Verdict::unverifiable);
+    } else if (run.stage == Stage::command) {
+        run.report = succeeded ? make_report(Code::ok, {}, Verdict::unverifiable)
+                               : make_report(Code::action_failed, "the command " + how, Verdict::unchanged);
+        run.report->facts.set(run.exited_normally ? "exit_status" : "signal", std::int64_t{run.status});
+    } else {
+        const auto facts = run.report->facts;
+        run.report = succeeded ? make_report(Code::ok, {}, Verdict::healed)
+                               : make_report(Code::not_healed, "the verify command " + how, Verdict::unchanged);
+        run.report->facts = facts;
+    }
+}
+
+void Runner::finish(Run& run) {
+    actions::Report report = std::move(*run.report);
+    if (report.output.empty()) report.output = std::move(run.output);
+    const RunId id = run.id;
+    const auto owner = std::move(runs_.at(id));  // `run` lives until the listener has returned
+    runs_.erase(id);
+    listener_.on_done(id, std::move(report));
+}
+
+bool Runner::confirm(RunId id) {
+    const auto found = runs_.find(id);
+    if (found == runs_.end() || !found->second->worker.control.valid()) return false;
+    return ::write(found->second->worker.control.get(), "y", 1) == 1;
+}
+
+bool Runner::is_busy(const std::string& target) const {
+    for (const auto& [id, run] : runs_) {
+        if (!run->job.plan && run->job.grant.target() == target) return true;
+    }
+    return false;
+}
+
+}  // namespace luminous_healing::executor

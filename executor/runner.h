@@ -1,0 +1,83 @@
+#pragma once
+// The running actions: starts workers, listens to them, ends them at their deadline, and reports what came of each.
+// Never waits for one.
+
+#include "actions/action.h"
+#include "executor/event_loop.h"
+#include "executor/report.h"
+#include "executor/seccomp.h"
+#include "executor/worker.h"
+#include "policy/decide.h"
+#include "protocol/response.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace luminous_healing::executor {
+
+inline constexpr std::size_t kMaxRunning = 16;  // workers at one time
+
+using RunId = std::uint64_t;
+
+/// Something to run. Made from a Grant only, so nothing runs that decide() has not allowed.
+struct Job {
+    policy::Grant grant;
+    std::shared_ptr<const policy::Config> config;  ///< the grant points into it
+    std::string request_id;
+    bool plan = false;  ///< only the action's check, without any privilege
+};
+
+class Runner {
+public:
+    struct Listener {
+        std::function<void(RunId, protocol::EventKind, const std::string&)> on_progress;
+        std::function<void(RunId, actions::Report)> on_done;
+    };
+
+    [[nodiscard]] static Expected<std::unique_ptr<Runner>> create(EventLoop& loop, Listener listener);
+    ~Runner();
+
+    /// Starts it; on_done is called later, exactly once, never from inside. An error: nothing was started.
+    [[nodiscard]] Expected<void> start(RunId id, Job job);
+
+    /// Passes the caller's confirmation on (restart_network). False when nothing waits for one.
+    bool confirm(RunId id);
+
+    [[nodiscard]] bool is_busy(const std::string& target) const;
+    [[nodiscard]] std::size_t running() const noexcept { return runs_.size(); }
+
+    /// Ends all with `cancelled`; their on_done follows when nothing is left of them.
+    void cancel_all();
+
+private:
+    struct Run;
+    Runner(EventLoop& loop, Listener listener);
+    [[nodiscard]] Expected<void> start_worker(Run& run, const std::vector<std::string>& argv);
+    [[nodiscard]] WorkerConfinement confinement_for(const Run& run, const Credentials& who) const;
+    void watch(Run& run);
+    void read_report(Run& run);
+    void read_output(Run& run);
+    void on_exit(Run& run);
+    void end_leftovers(Run& run);
+    void on_gone(Run& run);
+    void on_deadline(Run& run);
+    void kill(Run& run, protocol::Code why);
+    void next_stage(Run& run);
+    void conclude_stage(Run& run);
+    void finish(Run& run);
+
+    EventLoop& loop_;
+    Listener listener_;
+    std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
+    std::map<RunId, std::unique_ptr<Run>> runs_;
+};
+
+/// A command's arguments with every "{name}" replaced by that parameter's value.
+[[nodiscard]] std::vector<std::string> fill_in(const std::vector<std::string>& command,
+                                               const policy::Arguments& arguments);
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,172 @@
+#include "executor/worker.h"
+
+#include "base/file.h"
+#include "executor/report.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <optional>
+
+namespace luminous_healing::executor {
+namespace {
+
+constexpr int kSetupFailed = 125;  // exit status, as env(1) uses it
+
+struct Pipe {
+    UniqueFd read;
+    UniqueFd write;
+};
+
+Expected<Pipe> make_pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno("pipe2");
+    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+void default_signals() {
+    for (int signal = 1; signal < 32; ++signal) ::signal(signal, SIG_DFL);  // KILL and STOP refuse, harmlessly
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+/// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
+/// `control` as 4 when there is one; nothing else. Sources are first moved out of the way of their targets.
+void arrange_descriptors(int output, int report, int control) {
+    const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 64); };
+    const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    const int out = output < 0 ? null : away(output);
+    const int rep = away(report);
+    const int con = away(control);
+    ::dup2(null, STDIN_FILENO);
+    ::dup2(out, STDOUT_FILENO);
+    ::dup2(out, STDERR_FILENO);
+    ::dup3(rep, kWorkerReport, O_CLOEXEC);
+    if (con >= 0) ::dup3(con, kWorkerControl, O_CLOEXEC);
+    ::close_range(con >= 0 ? kWorkerControl + 1 : kWorkerReport + 1, ~0U, 0);
+}
+
+[[noreturn]] void give_up(std::string_view why) {
+    (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::setup, why));
+    ::_exit(kSetupFailed);
+}
+
+void confine_or_give_up(const WorkerConfinement& row) {
+    if (auto ok = confine_worker(row); !ok) give_up("the worker could not be confined: " + ok.error().message);
+}
+
+/// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
+int open_program(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) give_up("open " + path + ": " + std::strerror(errno));
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) give_up(path + " is not a regular file");
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) give_up(path + " can be written by others than its owner");
+    return fd;
+}
+
+/// An interpreter opens its script by the name /dev/fd/N, which close-on-exec would have taken away (execveat(2)).
+void keep_open_if_script(int fd) {
+    std::array<char, 2> head{};
+    if (::pread(fd, head.data(), head.size(), 0) == 2 && head[0] == '#' && head[1] == '!') ::fcntl(fd, F_SETFD, 0);
+}
+
+[[noreturn]] void execute(int program, const std::vector<std::string>& argv) {
+    std::vector<char*> arguments;
+    arguments.reserve(argv.size() + 1);
+    for (const auto& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));  // execve(2) copies
+    arguments.push_back(nullptr);
+    char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
+    char language[] = "LANG=C.UTF-8";
+    std::array<char*, 3> environment{path, language, nullptr};
+    ::syscall(SYS_execveat, program, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
+    give_up("execute " + argv[0] + ": " + std::strerror(errno));
+}
+
+/// In the parent, right after fork: the group must exist before anybody signals it, whoever runs first.
+Expected<Worker> adopt(pid_t pid, const WorkerConfinement& row) {
+    ::setpgid(pid, pid);
+    Worker worker;
+    worker.pid = pid;
+    worker.credentials = row.credentials;
+    worker.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (worker.pidfd.valid()) return worker;
+    auto error = fail_errno("pidfd_open");
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return error;
+}
+
+}  // namespace
+
+Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body) {
+    auto report = make_pipe();
+    if (!report) return tl::unexpected(report.error());
+    std::array<int, 2> control{};
+    if (::pipe2(control.data(), O_CLOEXEC) != 0) return fail_errno("pipe2");
+    UniqueFd control_read(control[0]);
+    UniqueFd control_write(control[1]);
+    const pid_t pid = ::fork();
+    if (pid < 0) return fail_errno("fork");
+    if (pid == 0) {
+        ::setpgid(0, 0);
+        default_signals();
+        arrange_descriptors(-1, report->write.get(), control_read.get());
+        ::clearenv();
+        confine_or_give_up(row);
+        body();
+        ::_exit(0);
+    }
+    auto worker = adopt(pid, row);
+    if (!worker) return worker;
+    worker->report = std::move(report->read);
+    worker->control = std::move(control_write);
+    return worker;
+}
+
+Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<std::string>& argv) {
+    auto report = make_pipe();
+    auto output = make_pipe();
+    if (!report || !output) return fail_errno("pipe2");
+    const pid_t pid = ::fork();
+    if (pid < 0) return fail_errno("fork");
+    if (pid == 0) {
+        ::setpgid(0, 0);
+        default_signals();
+        arrange_descriptors(output->write.get(), report->write.get(), -1);
+        const int program = open_program(argv[0]);
+        keep_open_if_script(program);
+        confine_or_give_up(row);
+        execute(program, argv);
+    }
+    auto worker = adopt(pid, row);
+    if (!worker) return worker;
+    worker->report = std::move(report->read);
+    worker->output = std::move(output->read);
+    return worker;
+}
+
+void signal_group(const Worker& worker, int signal) {
+    if (::kill(-worker.pid, signal) == 0 || errno != EPERM) return;
+    // A uid other than ours, and we hold no CAP_KILL: somebody of that uid without any capability does it.
+    const pid_t helper = ::fork();
+    if (helper == 0) {
+        default_signals();
+        if (become(worker.credentials, 0)) ::kill(-worker.pid, signal);
+        ::_exit(0);
+    }
+    if (helper > 0) ::waitpid(helper, nullptr, 0);  // it makes a handful of system calls, none of which waits
+}
+
+bool group_is_empty(const Worker& worker) { return ::kill(-worker.pid, 0) != 0 && errno == ESRCH; }
+
+}  // namespace luminous_healing::executor

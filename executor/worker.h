@@ -1,0 +1,45 @@
+#pragma once
+// Starting and ending worker processes. A worker is a fork of the executor that holds nothing but what its row says
+// (confinement.h): it runs a built-in action's steps, or becomes a configured command.
+
+#include "actions/action.h"
+#include "base/expected.h"
+#include "base/unique_fd.h"
+#include "executor/confinement.h"
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace luminous_healing::executor {
+
+/// A started worker, leader of its own process group. Owned by actions' Run; the pid stays ours until it is reaped.
+struct Worker {
+    pid_t pid = -1;
+    UniqueFd pidfd;
+    UniqueFd report;   ///< WorkerMessages; its end closed = the worker has exited, or has become its command
+    UniqueFd output;   ///< a command's standard output and error; not valid for a built-in action
+    UniqueFd control;  ///< to a built-in action: one byte = confirmed
+    Credentials credentials;
+};
+
+/// Descriptors as a worker's body sees them.
+inline constexpr int kWorkerReport = 3;
+inline constexpr int kWorkerControl = 4;
+
+/// Starts a worker that runs `body` and ends. `body` must not return control to the executor's code.
+[[nodiscard]] Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body);
+
+/// Starts a worker that executes argv[0] (absolute, owned by root or by us, not writable by others: checked on the
+/// opened descriptor and executed through it, execveat(2)) with a fixed environment and /dev/null as input.
+[[nodiscard]] Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<std::string>& argv);
+
+/// Sends the signal to the worker's whole process group, through a helper of its uid where ours may not.
+void signal_group(const Worker& worker, int signal);
+
+/// Is anything left of the group, zombies aside? Only after the worker itself has been reaped.
+[[nodiscard]] bool group_is_empty(const Worker& worker);
+
+}  // namespace luminous_healing::executor
