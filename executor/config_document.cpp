@@ -11,6 +11,19 @@ namespace {
 
 using Kind = ConfigNode::Kind;
 
+// Longer than anything that people write. It bounds how deep "a.a.a… = 1" nests, which is walked recursively.
+constexpr std::size_t kMaxLine = 2048;
+
+/// The number of the first line that is too long, or 0.
+int overlong_line(std::string_view text) {
+    for (int line = 1;; ++line) {
+        const auto end = text.find('\n');
+        if (std::min(end, text.size()) > kMaxLine) return line;
+        if (end == std::string_view::npos) return 0;
+        text.remove_prefix(end + 1);
+    }
+}
+
 int line_of(const toml::source_region& source) { return static_cast<int>(source.begin.line); }
 
 ConfigNode convert(const toml::node& node) {
@@ -66,6 +79,8 @@ tl::expected<ConfigNode, SyntaxProblem> parse_config_document(std::string_view t
     const auto problem = [](int line, std::string what) {
         return tl::unexpected<SyntaxProblem>(SyntaxProblem{line, std::move(what)});
     };
+    if (const int line = overlong_line(text); line != 0)
+        return problem(line, "the line is longer than " + std::to_string(kMaxLine) + " bytes. Break it into several");
     try {  // the packaged library is built with exceptions; they end here
         return convert(toml::parse(text));
     } catch (const toml::parse_error& error) {

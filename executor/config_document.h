@@ -40,7 +40,8 @@ struct SyntaxProblem {
     std::string what;
 };
 
-/// Reads the text of a TOML 1.0 document; a key given twice is an error. Never throws.
+/// Reads the text of a TOML 1.0 document; a key given twice is an error, and so is a line over
+/// 2048 bytes. Never throws.
 [[nodiscard]] tl::expected<ConfigNode, SyntaxProblem> parse_config_document(std::string_view text);
 
 }  // namespace luminous_healing::executor

@@ -177,6 +177,7 @@ command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null ||
     fail "missing: apt-get install mmdebstrap systemd-container"
 script=$(readlink -f "$1") && [[ -f $script ]] || fail "no such script: $1"
 shift
+[[ $build == "$project"/* || ! -d $build ]] || binds+=("--bind-ro=$build")
 [[ $script == "$project"/* ]] || binds+=("--bind-ro=$(dirname "$script")")
 find_root
 run_in_lab "$script" "$@"

@@ -35,7 +35,7 @@ TransientWork some_work() {
 }  // namespace
 
 TEST_CASE("the longest request id still makes a valid unit name that no entry of the policy reaches") {
-    for (const std::string id : {std::string(128, 'x'), std::string("9f1c-2.a_b:C")}) {
+    for (const std::string& id : {std::string(128, 'x'), std::string("9f1c-2.a_b:C")}) {
         const std::string name = transient_unit_name(id);
         CHECK(policy::is_valid_unit_name(name));
         CHECK(policy::is_own_unit(name));

@@ -336,6 +336,10 @@ TEST_CASE("a configuration that is missing or a fifo or too long or not UTF-8 is
     CHECK(refusal(fifo).find("not a regular file") != std::string::npos);
     CHECK(refusal(machine.folder()).find("not a regular file") != std::string::npos);
     CHECK(refusal(machine.write_config(std::string(2U << 20U, '#'))).find("longer than") != std::string::npos);
+    std::string deep = "a";
+    for (int i = 0; i < 50'000; ++i) deep += ".a";
+    CHECK(refusal(machine.write_config(deep + " = 1\n")).find("longer than 2048 bytes") != std::string::npos);
+    CHECK(refusal(machine.write_config(deep.substr(0, 2001) + " = 1\n")).find("unknown key") != std::string::npos);
     CHECK(refusal(machine.write_config("[daemon]\nsocket = \"/run/\xff\"\n")).find("not valid TOML") !=
           std::string::npos);
     CHECK(refusal(machine.write_config(std::string("[daemon]\0\n", 10))).find("not valid TOML") != std::string::npos);
