@@ -43,7 +43,7 @@ public:
     }
 
 private:
-    sd_bus_error error_ = SD_BUS_ERROR_NULL;
+    sd_bus_error error_{};  // SD_BUS_ERROR_NULL is a compound literal, which is no C++
 };
 
 // Appending. Each writes one complete value; below zero is an errno, as in sd-bus itself.

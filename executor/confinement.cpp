@@ -1,7 +1,5 @@
 #include "executor/confinement.h"
 
-#include "executor/landlock.h"
-
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -56,7 +54,9 @@ Expected<void> confine_gate() {
     limit_bounding(0);
     if (auto ok = set_capabilities(0); !ok) return ok;
     if (auto ok = no_new_privileges(); !ok) return ok;
-    if (auto ok = restrict_file_system({}); !ok) return ok;
+    const auto no_path = FileSystemRuleset::build({});
+    if (!no_path) return tl::unexpected(no_path.error());
+    if (auto ok = apply_ruleset(no_path->fd()); !ok) return ok;
     const auto filter = gate_filter();
     if (!filter) return tl::unexpected(filter.error());
     return install(*filter);
@@ -81,8 +81,7 @@ Expected<void> confine_worker(const WorkerConfinement& row) {
     // After the last change of credentials, which would clear it (prctl(2)): no worker outlives a killed executor.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return fail_errno("prctl PR_SET_PDEATHSIG");
     if (!row.confined) return {};
-    if (auto ok = restrict_file_system({.read_everything = true, .writes = row.writes, .network = row.network}); !ok)
-        return ok;
+    if (auto ok = apply_ruleset(row.ruleset); !ok) return ok;
     return install(*row.filter);
 }
 

@@ -3,6 +3,7 @@
 
 #include "actions/action.h"
 #include "base/expected.h"
+#include "executor/landlock.h"
 #include "executor/privileges.h"
 #include "executor/seccomp.h"
 
@@ -21,9 +22,8 @@ struct WorkerConfinement {
     CapabilitySet capabilities = 0;  ///< permitted, effective; for a command inheritable and ambient too
     bool executes = false;           ///< a command: its capabilities must survive execve(2)
     bool confined = true;
-    std::vector<std::string> writes;
-    bool network = false;
-    const FilterProgram* filter = nullptr;  ///< not owned
+    int ruleset = -1;                       ///< of FileSystemRuleset, not owned; -1 where there is no Landlock
+    const FilterProgram* filter = nullptr;  ///< not owned; there when `confined`
 };
 
 /// A worker, from inside, after its descriptors are in order (actions.md, "A worker's start").

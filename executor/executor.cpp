@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 
 namespace luminous_healing::executor {
 
@@ -31,6 +32,24 @@ constexpr Micros kGateRestartDelay = 50ms;  // grows with every loss in a row, s
 std::string object_with(std::string_view name, std::string_view value) {
     protocol::JsonWriter writer;
     return writer.begin_object().member(name, value).end_object().take();
+}
+
+/// What no worker may read, whatever its uid: keys, and the folder of the log with the key of its chain.
+std::vector<std::string> secret_folders(const policy::Config& config, const ConfigSources& sources) {
+    std::vector<std::string> folders{config.audit.path.substr(0, config.audit.path.rfind('/'))};
+    folders.push_back(sources.key_directory);
+    for (const auto& [name, caller] : config.callers) {  // where daemon.key_directory is set, keys are whole paths
+        for (const auto& key : caller.keys) {
+            if (key.starts_with('/')) folders.push_back(key.substr(0, key.rfind('/')));
+        }
+    }
+    if (sources.credentials_directory) folders.push_back(*sources.credentials_directory);
+    for (auto& folder : folders) {
+        std::error_code error;
+        auto real = std::filesystem::canonical(folder, error);
+        if (!error) folder = real.string();
+    }
+    return folders;
 }
 
 }  // namespace
@@ -63,13 +82,15 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
                               return describe_status(caller, detail);
                           },
                       });
-    auto runner = Runner::create(loop_, {[this](RunId id, protocol::EventKind kind, const std::string& text) {
-                                             pipeline_->on_progress(id, kind, text);
-                                         },
-                                         [this](RunId id, actions::Report report) {
-                                             pipeline_->on_done(id, std::move(report));
-                                             stop_when_idle();
-                                         }});
+    auto runner = Runner::create(loop_,
+                                 {[this](RunId id, protocol::EventKind kind, const std::string& text) {
+                                      pipeline_->on_progress(id, kind, text);
+                                  },
+                                  [this](RunId id, actions::Report report) {
+                                      pipeline_->on_done(id, std::move(report));
+                                      stop_when_idle();
+                                  }},
+                                 secret_folders(*setup_.config, setup_.sources));
     if (!runner) {
         log_error("system call filters: " + runner.error().message);
         return 1;
@@ -235,7 +256,11 @@ void Executor::on_gate_lost(const std::string& why) {
     connections_.clear();
     log_error("the gate was lost: " + why);
     if (recorder_) record_event(EventType::gate_lost, object_with("why", why), why);
-    gate_restart_ = loop_.after(kGateRestartDelay, [this] {
+    // A gate that was lost soon after its start may be lost again: each time a little later, at most after a second.
+    const bool soon = now().boot - gate_started_ < kGateCheck;
+    gate_delay_ = soon ? std::min<Micros>(gate_delay_ * 2, 1s) : kGateRestartDelay;
+    gate_restart_ = loop_.after(gate_delay_, [this] {
+        gate_started_ = now().boot;
         if (auto started = start_gate(); !started) {
             log_error("the gate could not be started again: " + started.error().message);
             on_gate_lost(started.error().message);

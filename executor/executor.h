@@ -68,6 +68,8 @@ private:
     std::optional<Pipeline> pipeline_;
     std::unique_ptr<Runner> runner_;
     std::size_t gate_restarts_ = 0;
+    BootTime gate_started_;
+    Micros gate_delay_{10ms};
     BootTime started_ = now().boot;
     bool shutting_down_ = false;
     bool bounding_limited_ = false;

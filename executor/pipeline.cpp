@@ -251,7 +251,9 @@ void Pipeline::start(const Asked& asked, const policy::Grant& grant) {
     outcome.rule = grant.rule();
     const RunId id = next_run_++;
     running_.emplace(id, Running{asked, OpenIntent(recorder_, std::move(outcome)), {}, {}, 0});
-    if (auto started = runner_->start(id, Job{grant, asked.config, asked.request.id.str(), false}); !started) {
+    if (auto started = runner_->start(
+            id, Job{grant, asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), false});
+        !started) {
         actions::Report report;
         report.code = Code::action_failed;
         report.error = "the worker could not be started: " + started.error().message;
@@ -275,7 +277,8 @@ void Pipeline::plan(const Asked& asked, policy::Grant grant) {
         return finish_plan(planned, nothing_to_look_at);
     }
     const RunId id = next_run_++;
-    auto started = runner_->start(id, Job{std::move(grant), asked.config, asked.request.id.str(), true});
+    auto started = runner_->start(
+        id, Job{std::move(grant), asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), true});
     if (started) running_.emplace(id, std::move(planned));
     else refuse(asked, deny(Code::busy, "the plan's worker could not be started: " + started.error().message));
 }

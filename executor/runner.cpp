@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 
@@ -57,7 +58,7 @@ struct Runner::Run {
     int status = 0;  // of waitid(2): the exit status, or the signal
     bool exited_normally = false;
     Code killed = Code::ok;  // timeout or cancelled, once we have decided to end it
-    BootTime deadline;                // of the present stage
+    BootTime deadline;       // of the present stage
     EventSource report_io;
     EventSource output_io;
     EventSource exit_io;
@@ -77,7 +78,8 @@ std::vector<std::string> fill_in(const std::vector<std::string>& command, const 
     return filled;
 }
 
-Runner::Runner(EventLoop& loop, Listener listener) : loop_(loop), listener_(std::move(listener)) {}
+Runner::Runner(EventLoop& loop, Listener listener, std::vector<std::string> hidden)
+    : loop_(loop), listener_(std::move(listener)), hidden_(std::move(hidden)) {}
 
 Runner::~Runner() {
     for (auto& [id, run] : runs_) {
@@ -86,9 +88,9 @@ Runner::~Runner() {
     }
 }
 
-Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener) {
+Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener, std::vector<std::string> hidden) {
     using actions::SyscallClass;
-    std::unique_ptr<Runner> runner(new Runner(loop, std::move(listener)));
+    std::unique_ptr<Runner> runner(new Runner(loop, std::move(listener), std::move(hidden)));
     for (const auto syscalls :
          {SyscallClass::files, SyscallClass::processes, SyscallClass::bus, SyscallClass::command}) {
         for (const bool network : {false, true}) {
@@ -109,16 +111,34 @@ Expected<void> Runner::start(RunId id, Job job) {
     return {};
 }
 
-WorkerConfinement Runner::confinement_for(const Run& run, const Credentials& who) const {
+/// The rules for what the row may write, made anew when the file system has changed beside what is hidden.
+Expected<const FileSystemRuleset*> Runner::files_for(const Run& run) {
+    const auto& privilege = run.row.privilege;
+    FileSystemRules rules{.read_everything = true, .hidden = hidden_, .writes = {}, .network = privilege.network};
+    if (!run.job.plan) rules.writes = privilege.writes;
+    const auto& capabilities = privilege.capabilities;
+    rules.signals = privilege.syscalls == actions::SyscallClass::processes ||
+                    std::find(capabilities.begin(), capabilities.end(), "cap_kill") != capabilities.end();
+    std::string name = std::string(rules.network ? "n" : "-") + (rules.signals ? "s" : "-");
+    for (const auto& path : rules.writes) name += '\0' + path;
+    const auto found = files_.find(name);
+    if (found != files_.end() && found->second.is_current()) return &found->second;
+    auto ruleset = FileSystemRuleset::build(rules);
+    if (!ruleset) return tl::unexpected(ruleset.error());
+    return &files_.insert_or_assign(name, std::move(*ruleset)).first->second;
+}
+
+Expected<WorkerConfinement> Runner::confinement_for(const Run& run, const Credentials& who) {
     const auto& privilege = run.row.privilege;
     WorkerConfinement row;
     row.credentials = who;
     row.executes = run.stage != Stage::builtin;
     row.confined = privilege.confined;
-    row.network = privilege.network;
     row.filter = &filters_.at({privilege.syscalls, privilege.network});
+    const auto files = files_for(run);
+    if (!files) return tl::unexpected(files.error());
+    row.ruleset = (*files)->fd();
     if (run.job.plan) return row;  // a plan looks, as nobody special
-    row.writes = privilege.writes;
     for (const auto& name : privilege.capabilities) row.capabilities |= capability_bit(name).value_or(0);
     for (const auto& name : privilege.optional_capabilities)
         row.capabilities |= capability_bit(name).value_or(0) & permitted_capabilities();
@@ -159,11 +179,12 @@ Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& ar
     const auto who = who_runs(run.row.privilege, run.job.plan);
     if (!who) return tl::unexpected(who.error());
     const auto row = confinement_for(run, *who);
+    if (!row) return tl::unexpected(row.error());
     run.setup_error.clear();
     run.reader = ReportReader();
     auto worker = run.stage == Stage::builtin
-                      ? start_builtin(row, [&run] { carry_out_and_report(run.row, run.job, run.deadline); })
-                      : start_command(row, argv);
+                      ? start_builtin(*row, [&run] { carry_out_and_report(run.row, run.job, run.deadline); })
+                      : start_command(*row, argv);
     if (!worker) return tl::unexpected(worker.error());
     run.worker = std::move(*worker);
     watch(run);

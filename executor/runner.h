@@ -4,6 +4,7 @@
 
 #include "actions/action.h"
 #include "executor/event_loop.h"
+#include "executor/landlock.h"
 #include "executor/report.h"
 #include "executor/seccomp.h"
 #include "executor/worker.h"
@@ -27,8 +28,8 @@ using RunId = std::uint64_t;
 struct Job {
     policy::Grant grant;
     std::shared_ptr<const policy::Config> config;  ///< the grant points into it
-    std::string request_id;
-    bool plan = false;  ///< only the action's check, without any privilege
+    std::string request_id;  ///< CALLER:ID, unique over all callers: transient units are named after it
+    bool plan = false;       ///< only the action's check, without any privilege
 };
 
 class Runner {
@@ -38,7 +39,9 @@ public:
         std::function<void(RunId, actions::Report)> on_done;
     };
 
-    [[nodiscard]] static Expected<std::unique_ptr<Runner>> create(EventLoop& loop, Listener listener);
+    /// `hidden`: folders that no worker reads, whatever its uid.
+    [[nodiscard]] static Expected<std::unique_ptr<Runner>> create(EventLoop& loop, Listener listener,
+                                                                  std::vector<std::string> hidden);
     ~Runner();
 
     /// Starts it; on_done is called later, exactly once, never from inside. An error: nothing was started.
@@ -55,9 +58,10 @@ public:
 
 private:
     struct Run;
-    Runner(EventLoop& loop, Listener listener);
+    Runner(EventLoop& loop, Listener listener, std::vector<std::string> hidden);
     [[nodiscard]] Expected<void> start_worker(Run& run, const std::vector<std::string>& argv);
-    [[nodiscard]] WorkerConfinement confinement_for(const Run& run, const Credentials& who) const;
+    [[nodiscard]] Expected<WorkerConfinement> confinement_for(const Run& run, const Credentials& who);
+    [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const Run& run);
     void watch(Run& run);
     void read_report(Run& run);
     void read_output(Run& run);
@@ -72,7 +76,9 @@ private:
 
     EventLoop& loop_;
     Listener listener_;
+    std::vector<std::string> hidden_;
     std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
+    std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
     std::map<RunId, std::unique_ptr<Run>> runs_;
 };
 

@@ -18,6 +18,7 @@
 namespace luminous_healing::executor {
 namespace {
 
+constexpr int kWorkerRuleset = 5;  // descriptor, until it is applied
 constexpr int kSetupFailed = 125;  // exit status, as env(1) uses it
 
 struct Pipe {
@@ -40,19 +41,24 @@ void default_signals() {
 }
 
 /// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
-/// `control` as 4 when there is one; nothing else. Sources are first moved out of the way of their targets.
-void arrange_descriptors(int output, int report, int control) {
+/// `control` as 4 when there is one; the Landlock ruleset as 5 until it is applied; nothing else. Sources are first
+/// moved out of the way of their targets.
+void arrange_descriptors(int output, int report, int control, int ruleset) {
     const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 64); };
     const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const int out = output < 0 ? null : away(output);
     const int rep = away(report);
     const int con = away(control);
+    const int rules = away(ruleset);
     ::dup2(null, STDIN_FILENO);
     ::dup2(out, STDOUT_FILENO);
     ::dup2(out, STDERR_FILENO);
     ::dup3(rep, kWorkerReport, O_CLOEXEC);
     if (con >= 0) ::dup3(con, kWorkerControl, O_CLOEXEC);
-    ::close_range(con >= 0 ? kWorkerControl + 1 : kWorkerReport + 1, ~0U, 0);
+    else ::close(kWorkerControl);
+    if (rules >= 0) ::dup3(rules, kWorkerRuleset, O_CLOEXEC);
+    else ::close(kWorkerRuleset);
+    ::close_range(kWorkerRuleset + 1, ~0U, 0);
 }
 
 [[noreturn]] void give_up(std::string_view why) {
@@ -60,8 +66,10 @@ void arrange_descriptors(int output, int report, int control) {
     ::_exit(kSetupFailed);
 }
 
-void confine_or_give_up(const WorkerConfinement& row) {
-    if (auto ok = confine_worker(row); !ok) give_up("the worker could not be confined: " + ok.error().message);
+void confine_or_give_up(WorkerConfinement row) {
+    if (row.ruleset >= 0) row.ruleset = kWorkerRuleset;
+    if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
+    ::close(kWorkerRuleset);
 }
 
 /// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
@@ -120,7 +128,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     if (pid == 0) {
         ::setpgid(0, 0);
         default_signals();
-        arrange_descriptors(-1, report->write.get(), control_read.get());
+        arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset);
         ::clearenv();
         confine_or_give_up(row);
         body();
@@ -142,7 +150,7 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
     if (pid == 0) {
         ::setpgid(0, 0);
         default_signals();
-        arrange_descriptors(output->write.get(), report->write.get(), -1);
+        arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset);
         const int program = open_program(argv[0]);
         keep_open_if_script(program);
         confine_or_give_up(row);

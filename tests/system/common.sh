@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts that tests/system/lab.sh runs: small words to write a story with. A failed expectation is
 # counted and told; the script ends with `finish`.
 failures=0

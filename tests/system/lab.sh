@@ -8,7 +8,8 @@
 # Inside, the project and the folder of SCRIPT are at the paths they have outside, read-only; LAB_BUILD is the build
 # folder (LUMINOUS_BUILD outside, else build/dev); /lab is a folder to write to, and its content is lost. The network
 # is the lab's own, with nothing but lo. /proc/sys and /sys are the outer machine's: put back what a test changes.
-# --console shows the boot. Exit status: the script's; 125 when the lab itself failed, 124 after the timeout.
+# --console shows the boot. Exit status: the script's; 125 when the lab itself failed, 124 after the timeout, 77 when it
+# is not run by root.
 #
 # Needs root, mmdebstrap and systemd-container; no systemd need run outside. Runs side by side with itself.
 set -euo pipefail
@@ -104,6 +105,20 @@ enter_own_cgroup() {
     done
 }
 
+# Killing nspawn does not kill what it booted: that is found by its cgroup. The first process is its init, with which
+# the kernel ends all others of the PID namespace.
+kill_what_is_left() {
+    local hierarchy process
+    for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+        [[ -d $hierarchy/$machine ]] || continue
+        while process=$(find "$hierarchy/$machine" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -n | head -1) &&
+              [[ -n $process && $process != "$BASHPID" ]]; do
+            kill -KILL "$process" 2>/dev/null
+            read -rt 0.02 _ <>"$work/never"
+        done
+    done
+}
+
 leave_no_cgroup() {
     local hierarchy
     for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
@@ -112,7 +127,7 @@ leave_no_cgroup() {
     # Version 2 may be there without being mounted, as on a machine that boots with version 1.
     mkdir -p "$work/cgroup2"
     unshare --mount sh -c 'mount -t cgroup2 none "$1" && find "$1/$2" -depth -type d -exec rmdir {} +' - \
-        "$work/cgroup2" "$machine" 2>/dev/null || true
+        "$work/cgroup2" "$machine" 2>/dev/null
 }
 
 boot() {
@@ -127,11 +142,13 @@ boot() {
 }
 
 clean_up() {
+    set +e
     trap '' INT TERM
     if [[ -n ${container:-} ]] && kill -0 "$container" 2>/dev/null; then
-        kill -KILL "$container" 2>/dev/null || true
-        wait "$container" 2>/dev/null || true
+        kill -KILL "$container" 2>/dev/null
+        wait "$container" 2>/dev/null
     fi
+    kill_what_is_left
     leave_no_cgroup
     rm -rf --one-file-system "$work"
 }
@@ -139,14 +156,13 @@ clean_up() {
 run_in_lab() {
     work=$(mktemp -d "${TMPDIR:-/tmp}/luminous-lab-XXXXXX")
     machine=lab-$(basename "$work" | tr -dc 'a-zA-Z0-9')
+    mkfifo "$work/never"  # a read from it with a time limit is a sleep without a process of its own
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     write_unit "$@"
     boot &
     container=$!
-    mkfifo "$work/never"
-    # A read that never succeeds is a sleep without a process of its own, which would outlive the watchdog.
     ( read -rt "$limit" _ <>"$work/never" || { touch "$work/late"; kill -KILL "$container"; } ) >/dev/null 2>&1 &
     local watchdog=$!
     wait "$container" || true
@@ -172,7 +188,7 @@ while [[ ${1:-} == --* ]]; do
     shift
 done
 [[ $# -ge 1 ]] || fail "which script? see the head of $0"
-[[ $EUID -eq 0 ]] || fail "only root can boot a system"
+[[ $EUID -eq 0 ]] || { echo "lab: only root can boot a system" >&2; exit 77; }
 command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null ||
     fail "missing: apt-get install mmdebstrap systemd-container"
 script=$(readlink -f "$1") && [[ -f $script ]] || fail "no such script: $1"

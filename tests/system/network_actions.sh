@@ -67,10 +67,18 @@ echo "ok: $story"
 
 systemctl stop systemd-networkd && ip address flush dev lab0
 mkdir -p /run/NetworkManager/conf.d
-printf '[device-lab]\nmatch-device=interface-name:lab0\nmanaged=1\n[main]\nno-auto-default=*\n[keyfile]\nunmanaged-devices=interface-name:lab1\n' \
-    >/run/NetworkManager/conf.d/lab.conf
+cat >/run/NetworkManager/conf.d/lab.conf <<'CONF'
+[main]
+no-auto-default=*
+[device-lab]
+match-device=interface-name:lab0
+managed=1
+[keyfile]
+unmanaged-devices=interface-name:lab1
+CONF
 systemctl start NetworkManager
-nmcli --wait 20 connection add type ethernet ifname lab0 con-name lab ip4 192.0.2.7/24 gw4 192.0.2.1 ipv6.method disabled >/dev/null
+nmcli --wait 20 connection add type ethernet ifname lab0 con-name lab \
+    ip4 192.0.2.7/24 gw4 192.0.2.1 ipv6.method disabled >/dev/null
 nmcli --wait 20 connection up lab >/dev/null; has_route || { nmcli device; ip address; }
 
 story "a restart of NetworkManager would lose a checkpoint and so is not what is done"

@@ -39,7 +39,10 @@ probe restart_service service=no-such-thing
 expect parameters_invalid "" "there is no unit"
 
 story "A06: a name that begins with a dash is refused"
-for name in -Hevil --no-block; do probe restart_service service=$name; expect parameters_invalid "" "begins with '-'"; done
+for name in -Hevil --no-block; do
+    probe restart_service service=$name
+    expect parameters_invalid "" "begins with '-'"
+done
 
 story "a masked unit is refused for what its administrator did"
 systemctl mask --runtime --quiet e2scrub_reap.service
@@ -93,7 +96,14 @@ probe reset_failed service=fails
 expect ok healed
 expect_true [ "$(systemctl is-failed fails)" = inactive ]
 
-unit loops.service <<<$'[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=sh -c "sleep 0.3; exit 1"\nRestart=always\nRestartSec=100ms'
+unit loops.service <<'UNIT'
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+ExecStart=sh -c "sleep 0.3; exit 1"
+Restart=always
+RestartSec=100ms
+UNIT
 story "A40: a service that dies after its start is not healed, though its job was done"
 probe restart_service service=loops
 expect not_healed "" "does not stay up"

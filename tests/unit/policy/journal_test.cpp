@@ -4,9 +4,9 @@
 
 #include <doctest/doctest.h>
 
-#include <map>
 #include <random>
 #include <set>
+#include <vector>
 
 using namespace luminous_healing;
 using namespace luminous_healing::policy;
@@ -182,77 +182,87 @@ TEST_CASE("what is not there cannot be finished or marked") {
 
 namespace {
 
-/// A daemon reduced to what the journal is for, and everything it ever executed.
+/// One signed request: its bytes, told apart by their MAC, always have the same id and timestamp.
+struct Sent {
+    std::uint32_t number;
+    std::string name;
+    WallTime timestamp;
+
+    [[nodiscard]] Mac mac() const {
+        Mac result;
+        for (std::size_t i = 0; i < 4; ++i) result.bytes.at(i) = static_cast<char>(number >> (8 * i));
+        return result;
+    }
+    [[nodiscard]] std::string answer() const { return "answer " + std::to_string(number); }
+};
+
+/// A daemon reduced to what the journal is for, in a world whose clocks move as they like.
 struct Model {
     static constexpr Micros kSkew = 30s;
     Journal journal{Journal::Limits{.entries = 12, .executed = 3, .response_bytes = 64, .keep_response = 50s}};
     Micros boot{1000s};
     Micros wall_offset{5000s};
-    std::set<std::pair<std::string, char>> executed;
-    std::map<std::string, char> running;
+    std::vector<Sent> sent;
+    std::set<std::uint32_t> executed;
+    std::vector<Sent> running;
 
     [[nodiscard]] WallTime clock() const { return wall(boot + wall_offset); }
 
-    /// True when the request ran now.
-    bool submit(const std::string& name, char bytes, WallTime timestamp, bool granted) {
+    void submit(const Sent& request, bool granted) {
         journal.expire(at(boot));
-        const auto recalled = journal.recall(kCaller, id(name), mac(bytes));
-        if (recalled.known != Known::no) {
-            if (recalled.known == Known::answered && recalled.response != name + bytes)
-                throw std::string("answer mixed up");
-            return false;
-        }
-        if (!is_fresh(timestamp, clock(), kSkew) || journal.is_forgotten(timestamp)) return false;
-        const Micros stale_at = boot + (timestamp - clock()) + kSkew + Micros{1};
-        if (!journal.begin(kCaller, id(name), mac(bytes), timestamp, at(stale_at))) return false;
+        const auto recalled = journal.recall(kCaller, id(request.name), request.mac());
+        if (recalled.known == Known::answered) REQUIRE(recalled.response == request.answer());
+        if (recalled.known != Known::no) return;
+        if (!is_fresh(request.timestamp, clock(), kSkew) || journal.is_forgotten(request.timestamp)) return;
+        const Micros stale_at = boot + (request.timestamp - clock()) + kSkew + Micros{1};
+        if (!journal.begin(kCaller, id(request.name), request.mac(), request.timestamp, at(stale_at))) return;
+        REQUIRE(journal.size() <= 12);
         if (!granted) {
-            journal.finish(kCaller, id(name), name + bytes, at(boot));
-            return false;
+            journal.finish(kCaller, id(request.name), request.answer(), at(boot));
+            return;
         }
-        journal.mark_executed(kCaller, id(name));
-        running[name] = bytes;
-        return true;
+        REQUIRE_MESSAGE(executed.insert(request.number).second, request.number << " ran twice");
+        journal.mark_executed(kCaller, id(request.name));
+        running.push_back(request);
+    }
+
+    void answer_one() {
+        if (running.empty()) return;
+        // One forgotten while it ran may have left its id to another: the daemon would not answer that one for it.
+        const Sent first = running.front();
+        running.erase(running.begin());
+        if (journal.recall(kCaller, id(first.name), first.mac()).known == Known::running)
+            journal.finish(kCaller, id(first.name), first.answer(), at(boot));
     }
 };
 
-struct Sent {
-    std::string name;
-    char bytes;
-    WallTime timestamp;
-};
-
-/// One random life: requests new, repeated and forged, answers late, both clocks moving and the wall clock stepping.
-void live(std::uint32_t seed) {
+/// One random life: requests new and repeated, ids used again, answers late, the wall clock stepping to and fro.
+/// How many requests ran.
+std::size_t live(std::uint32_t seed) {
     std::mt19937 random(seed);
+    const auto below = [&](std::int64_t bound) { return static_cast<std::int64_t>(random()) % bound; };
     Model model;
-    std::vector<Sent> sent;
-    for (int step = 0; step < 150; ++step) {
-        model.boot += Micros(random() % 8'000'000);
-        if (random() % 15 == 0)
-            model.wall_offset += Micros(static_cast<std::int64_t>(random() % 400'000'000) - 200'000'000);
-        if (!model.running.empty() && random() % 2 == 0) {
-            const auto first = model.running.begin();
-            model.journal.finish(kCaller, id(first->first), first->first + first->second, at(model.boot));
-            model.running.erase(first);
+    for (std::uint32_t step = 0; step < 150; ++step) {
+        model.boot += Micros(below(8'000'000));
+        if (below(15) == 0) model.wall_offset += Micros(below(400'000'000) - 200'000'000);
+        if (below(2) == 0) model.answer_one();
+        if (model.sent.empty() || below(3) == 0) {
+            const Micros skew(below(50'000'000) - 25'000'000);
+            model.sent.push_back({step, std::to_string(below(40)), wall(model.clock().since_epoch + skew)});
         }
-        if (sent.empty() || random() % 3 == 0) {
-            const Micros skew(static_cast<std::int64_t>(random() % 50'000'000) - 25'000'000);
-            sent.push_back({std::to_string(random() % 40),
-                            static_cast<char>('a' + random() % 3),
-                            {model.clock().since_epoch + skew}});
-        }
-        const Sent& chosen = sent[random() % sent.size()];
-        if (!model.submit(chosen.name, chosen.bytes, chosen.timestamp, random() % 4 != 0)) continue;
-        // The same bytes have the same timestamp, so this pair stands for one signed request.
-        const auto key =
-            std::pair(chosen.name + "@" + std::to_string(chosen.timestamp.since_epoch.count()), chosen.bytes);
-        REQUIRE_MESSAGE(model.executed.insert(key).second, "seed " << seed << ": " << key.first << " ran twice");
-        REQUIRE(model.journal.size() <= 12);
+        const auto chosen = static_cast<std::size_t>(below(static_cast<std::int64_t>(model.sent.size())));
+        model.submit(model.sent[chosen], below(4) != 0);
     }
+    return model.executed.size();
 }
 
 }  // namespace
 
 TEST_CASE("A10: no request runs twice in four thousand random lives with clock steps") {
-    for (std::uint32_t seed = 0; seed < 4000; ++seed) live(seed);
+    std::size_t ran = 0;
+    for (std::uint32_t seed = 0; seed < 4000; ++seed) {
+        CAPTURE(seed);
+        ran += live(seed);
+    }
+    CHECK(ran > 40'000);  // it is no feat to run nothing twice by running nothing
 }

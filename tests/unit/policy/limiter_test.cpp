@@ -99,7 +99,8 @@ TEST_CASE("A27: the limiter does what a list of all grants would in four thousan
         std::mt19937 random(seed);
         Limiter limiter;
         std::map<std::string, std::vector<Micros>> reference;
-        const RateLimit limit{.limit = 1 + random() % 5, .window = Micros(1 + random() % 40)};
+        const RateLimit limit{.limit = static_cast<std::uint32_t>(1 + random() % 5),
+                              .window = Micros(1 + random() % 40)};
         Micros time{0};
         for (int step = 0; step < 60; ++step) {
             time += Micros(random() % 12);

@@ -1,0 +1,78 @@
+#include "policy/pattern.h"
+
+#include <doctest/doctest.h>
+
+using namespace luminous_healing::policy;
+
+namespace {
+
+bool matches(const char* expression, std::string_view text) {
+    const auto pattern = Pattern::compile(expression);
+    REQUIRE(pattern);
+    return pattern->matches(text);
+}
+
+}  // namespace
+
+TEST_CASE("a pattern matches the whole value and never a part") {
+    CHECK(matches("[a-z]+", "abc"));
+    for (const auto* const text : {"", "abc1", "1abc", "a b", "abc\n", "\nabc", "ABC"}) {
+        CAPTURE(text);
+        CHECK_FALSE(matches("[a-z]+", text));
+    }
+    CHECK_FALSE(matches("[a-z]+", std::string_view("abc\0", 4)));
+    CHECK_FALSE(matches("[a-z]+", std::string_view("abc\0;x", 6)));
+}
+
+TEST_CASE("alternatives are anchored as one") {
+    CHECK(matches("a|b", "a"));
+    CHECK(matches("a|b", "b"));
+    CHECK(matches("a|ab", "ab"));
+    CHECK_FALSE(matches("a|b", "ax"));
+    CHECK_FALSE(matches("a|b", "xb"));
+}
+
+TEST_CASE("an expression that closes our group does not slip its anchors") {
+    for (const auto* const text : {"ax", "xb", "a;rm", "anything b", "ab", ""}) {
+        CAPTURE(text);
+        CHECK_FALSE(matches("a)|(b", text));
+    }
+}
+
+TEST_CASE("an expression that is none is refused") {
+    for (const auto* const text : {"", "[", "(", "a{2,1}", "*("}) {
+        CAPTURE(text);
+        CHECK_FALSE(Pattern::compile(text));
+    }
+    CHECK_FALSE(Pattern::compile(std::string_view("a\0b", 3)));
+    CHECK_FALSE(Pattern().matches("a"));
+    CHECK_FALSE(Pattern().matches(""));
+}
+
+TEST_CASE("only an expression that begins with a dash allows a leading dash") {
+    CHECK(Pattern::compile("-[a-z]")->allows_leading_dash());
+    CHECK_FALSE(Pattern::compile(".*")->allows_leading_dash());
+    CHECK_FALSE(Pattern::compile("[-a-z]*")->allows_leading_dash());
+}
+
+TEST_CASE("a glob matches one whole name and no slash") {
+    CHECK(glob_matches("app-*.service", "app-x.service"));
+    CHECK(glob_matches("app-*.service", "app-.service"));
+    CHECK(glob_matches("app-?.service", "app-x.service"));
+    CHECK(glob_matches("app-[xy].service", "app-y.service"));
+    CHECK(glob_matches("foo\\x2dbar.service", "foo\\x2dbar.service"));
+    CHECK_FALSE(glob_matches("app-*.service", "app-x.service.d"));
+    CHECK_FALSE(glob_matches("app-*.service", "xapp-x.service"));
+    CHECK_FALSE(glob_matches("app-*.service", "app-a/b.service"));
+    CHECK_FALSE(glob_matches("foo\\-bar", "foo-bar"));
+    CHECK_FALSE(glob_matches("*", std::string_view("a\0b", 3)));
+    CHECK_FALSE(glob_matches("", "a"));
+}
+
+TEST_CASE("a wildcard is told from a literal name") {
+    CHECK(is_wildcard("a*"));
+    CHECK(is_wildcard("a?"));
+    CHECK(is_wildcard("[a]"));
+    CHECK_FALSE(is_wildcard("getty@tty1.service"));
+    CHECK_FALSE(is_wildcard("foo\\x2dbar.service"));
+}
