@@ -72,6 +72,7 @@ void complain(std::string_view text) { note("healctl: " + std::string(text) + "\
 void note(std::string_view text) { write_to(stderr, text); }
 
 void LiveLine::show(std::string_view text) {
+    text = trim(text);
     if (!look_.is_terminal) return note(printable_line(text, 500) + "\n");
     // One byte is at most one column, so this never wraps: a wrapped line could not be erased.
     note("\r\033[K" + look_.paint(Tone::dim, printable_line(text, terminal_width() - 1)));

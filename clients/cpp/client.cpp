@@ -1,7 +1,6 @@
 #include "clients/cpp/client.h"
 
 #include "base/text.h"
-#include "base/units.h"
 #include "clients/cpp/connection.h"
 #include "protocol/limits.h"
 
@@ -65,31 +64,38 @@ Expected<Answer> Client::exchange(Connection& connection, const SignedRequest& r
 }
 
 Error Client::outcome_unknown(const SignedRequest& request, const Error& last) const {
-    return {last.message + "; no answer within " + format_duration(settings_.timeout) + ". Whether request " +
-                request.id + " ran stands in the audit log (healctl audit show --id " + request.id + ")",
+    return {last.message + ". Whether request " + request.id +
+                " ran stands in the audit log (healctl audit show --id " + request.id + ")",
             last.system_error};
 }
 
 Expected<Answer> Client::ask(const SignedRequest& request, const Listener& listener) const {
     const BootTime deadline = now().boot + settings_.timeout;
+    BootTime give_up = deadline;
     bool was_connected = false;
+    std::string told;
     for (Micros pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
         Error last;
-        if (auto connection = Connection::open(settings_.socket, deadline)) {
-            was_connected = true;
+        const BootTime begun = now().boot;
+        if (auto connection = Connection::open(settings_.socket, give_up)) {
             auto answer = exchange(*connection, request, listener, deadline);
             if (answer) return answer;
             last = answer.error();
             if (last.system_error == ETIMEDOUT) return tl::unexpected(outcome_unknown(request, last));
             if (!is_lost(last)) return answer;
+            // A connection that lasted is a daemon that was back; one that is always closed at once is none.
+            if (!was_connected || now().boot - begun > kLongestPause)
+                give_up = std::min(deadline, now().boot + settings_.patience);
+            was_connected = true;
         } else {
             last = connection.error();
             if (!was_connected) return tl::unexpected(last);
             if (!is_away(last)) return tl::unexpected(outcome_unknown(request, last));
             last.system_error = ECONNRESET;
         }
-        if (now().boot + pause >= deadline) return tl::unexpected(outcome_unknown(request, last));
-        if (listener.connection_lost) listener.connection_lost(last.message);
+        if (now().boot + pause >= give_up) return tl::unexpected(outcome_unknown(request, last));
+        if (listener.connection_lost && told != last.message) listener.connection_lost(last.message);
+        told = last.message;
         pause_for(pause);
     }
 }

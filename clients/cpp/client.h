@@ -28,6 +28,7 @@ struct Settings {
     std::string socket = "/run/luminous-healing.sock";
     std::string caller;      ///< the name in the daemon's configuration whose key this is
     Micros timeout = 15min;  ///< for one request: connecting, running and reconnecting
+    Micros patience = 30s;   ///< of that, how long a lost daemon may take to be back, as a restart does
 };
 
 /// What goes over the wire, and what an answer to it must prove to know.
@@ -46,7 +47,7 @@ struct Answer {
 /// What happens while waiting. Either may be empty.
 struct Listener {
     std::function<void(const protocol::Event&)> event;          ///< its MAC has been checked
-    std::function<void(std::string_view why)> connection_lost;  ///< before each further attempt
+    std::function<void(std::string_view why)> connection_lost;  ///< before further attempts, once for each reason
 };
 
 class Client {

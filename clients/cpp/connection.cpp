@@ -85,7 +85,7 @@ Expected<Connection> Connection::open(const std::string& socket_path, BootTime d
 Expected<void> Connection::wait(short events, BootTime deadline) const {
     for (;;) {
         const std::int64_t left = (deadline - now().boot).count();
-        if (left <= 0) return fail("the time is up", ETIMEDOUT);
+        if (left <= 0) return fail("no answer in the time given", ETIMEDOUT);
         pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
         const std::int64_t left_ms = std::min<std::int64_t>(left / 1000 + 1, 3'600'000);
         const int ready = ::poll(&entry, 1, static_cast<int>(left_ms));

@@ -120,11 +120,13 @@ TEST_CASE("success without a MAC is refused and a refusal without one is passed 
 TEST_CASE("after a lost connection the same bytes are sent again") {
     const CannedServer server({always(""), always("{\"v\":2,\"mac\":"), good_answer});
     const Client client = client_for(server.path());
-    int lost = 0;
+    std::vector<std::string> lost;
     const auto request = signed_request(client);
-    const auto answer = client.ask(request, {.event = {}, .connection_lost = [&](auto) { ++lost; }});
+    const auto answer =
+        client.ask(request, {.event = {}, .connection_lost = [&](auto why) { lost.emplace_back(why); }});
     REQUIRE(answer);
-    CHECK(lost == 2);
+    CHECK(lost == std::vector<std::string>{"the connection was lost before an answer",
+                                           "the connection was lost in the middle of an answer"});
     CHECK(server.seen() == request.frame + request.frame + request.frame);
 }
 
@@ -135,6 +137,16 @@ TEST_CASE("a connection that stays lost ends with the request id and where to lo
     REQUIRE_FALSE(answer);
     CHECK(answer.error().system_error == ECONNRESET);
     CHECK(answer.error().message.find("healctl audit show --id request-1") != std::string::npos);
+}
+
+TEST_CASE("a daemon that does not come back is given up long before a long timeout") {
+    auto server = std::make_unique<CannedServer>(std::vector<Reply>{always("")});
+    const Client client = std::move(
+        *Client::create({.socket = server->path(), .caller = "tester", .timeout = 24h, .patience = 200ms}, kKey));
+    const auto answer =
+        client.ask(signed_request(client), {.event = {}, .connection_lost = [&](auto) { server.reset(); }});
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().system_error == ECONNRESET);
 }
 
 TEST_CASE("a daemon that never answers is given up at the timeout") {
