@@ -16,8 +16,23 @@ struct EventSource::State {
     State() = default;
     State(const State&) = delete;
     State& operator=(const State&) = delete;
-    ~State() { sd_event_source_disable_unref(source); }
+    ~State() = default;
 };
+
+EventSource& EventSource::operator=(EventSource&& other) noexcept {
+    if (this != &other) {
+        reset();
+        state_ = std::move(other.state_);
+    }
+    return *this;
+}
+
+/// The closure may be running at this moment and lives until it returns; the source ends now.
+void EventSource::reset() noexcept {
+    if (state_ == nullptr) return;
+    state_->source = sd_event_source_disable_unref(state_->source);
+    state_.reset();
+}
 
 namespace {
 

@@ -12,12 +12,18 @@
 
 namespace luminous_healing::executor {
 
-/// Owns one event source and its callback. Destroying it, also from inside its own callback, ends it.
+/// Owns one event source and its callback. Ending it, also from inside its own callback, takes effect at once: the
+/// descriptor may be closed right after.
 class EventSource {
 public:
     EventSource() = default;
+    EventSource(EventSource&&) noexcept = default;
+    EventSource& operator=(EventSource&& other) noexcept;
+    EventSource(const EventSource&) = delete;
+    EventSource& operator=(const EventSource&) = delete;
+    ~EventSource() { reset(); }
     [[nodiscard]] bool active() const noexcept { return state_ != nullptr; }
-    void reset() { state_.reset(); }
+    void reset() noexcept;
 
 private:
     friend class EventLoop;
