@@ -39,11 +39,11 @@ struct Privilege {
     std::vector<std::string> capabilities = {};  ///< capabilities(7), lower case: "cap_kill"
     /// Given to the worker when the daemon has it; the action must say itself when it needs it and does not have it.
     std::vector<std::string> optional_capabilities = {};
-    std::vector<std::string> writes = {};        ///< paths; those that do not exist are left out
+    std::vector<std::string> writes = {};  ///< paths; those that do not exist are left out
     SyscallClass syscalls = SyscallClass::files;
-    bool network = false;           ///< may it open IP sockets?
-    bool without_landlock = true;   ///< may it run on a kernel without Landlock?
-    bool confined = true;           ///< false: neither Landlock nor seccomp (`confine = false`)
+    bool network = false;          ///< may it open IP sockets?
+    bool without_landlock = true;  ///< may it run on a kernel without Landlock?
+    bool confined = true;          ///< false: neither Landlock nor seccomp (`confine = false`)
 };
 
 /// What an action found, did and measured, for programs: the `result` object of response and record, flat.
@@ -66,7 +66,8 @@ struct Failure {
     protocol::Code code = protocol::Code::action_failed;
     std::string message;
 };
-template <class T> using Result = tl::expected<T, Failure>;
+template <class T>
+using Result = tl::expected<T, Failure>;
 [[nodiscard]] tl::unexpected<Failure> failed(std::string message);
 [[nodiscard]] tl::unexpected<Failure> failed(protocol::Code code, std::string message);
 
@@ -76,9 +77,9 @@ struct Context {
     const policy::ActionPolicy& policy;
     const policy::DaemonSettings& settings;
     std::string request_id;
-    BootTime deadline;                                ///< when the executor will end this process
-    std::function<void(std::string_view)> progress;   ///< one line for whoever is watching
-    Facts facts = {};                                 ///< what is found, kept from step to step, reported at the end
+    BootTime deadline;                               ///< when the executor will end this process
+    std::function<void(std::string_view)> progress;  ///< one line for whoever is watching
+    Facts facts = {};                                ///< what is found, kept from step to step, reported at the end
     /// Waits at most `limit` for the caller's confirmation (restart_network): true when it came.
     std::function<bool(Micros limit)> await_confirmation = {};
 
@@ -92,10 +93,10 @@ struct Verification {
 
 /// What the machine offers to actions; found at start and at each reload.
 struct Machine {
-    bool can_become_root = false;           ///< uid 0, or CAP_SETUID, CAP_SETGID and CAP_SETPCAP
+    bool can_become_root = false;                          ///< uid 0, or CAP_SETUID, CAP_SETGID and CAP_SETPCAP
     std::function<bool(std::string_view)> has_capability;  ///< may a worker be given this one?
-    uid_t uid = 0;                          ///< the daemon's own
-    int landlock_abi = 0;                   ///< 0: none
+    uid_t uid = 0;                                         ///< the daemon's own
+    int landlock_abi = 0;                                  ///< 0: none
 };
 
 struct Action {
@@ -104,10 +105,10 @@ struct Action {
     std::vector<policy::ParameterSpec> parameters = {};
     Privilege privilege = {};
     Micros timeout = 30s;
-    std::string target_group;           ///< see policy::ActionPolicy
+    std::string target_group;  ///< see policy::ActionPolicy
     std::string target_parameter = {};
-    bool frees_space = false;           ///< may run while the log's disk is full
-    std::string verifies;               ///< what verify looks at, one line, for `plan`
+    bool frees_space = false;  ///< may run while the log's disk is full
+    std::string verifies;      ///< what verify looks at, one line, for `plan`
 
     /// Why the action cannot work on this machine, or nothing. Runs in the daemon: quick, reads only, parses nothing
     /// that a caller sent. What every row shares (privilege, Landlock) is checked by unavailable() in registry.h.

@@ -5,6 +5,7 @@
 #include "actions/nix_profile.h"
 #include "actions/rows.h"
 #include "actions/transient_unit.h"
+#include "base/text.h"
 
 #include <linux/capability.h>
 #include <sys/stat.h>
@@ -107,7 +108,8 @@ std::vector<std::string> lost_generations(const std::string& kept) {
         const auto space = std::min(kept.find(' ', at), kept.size());
         const std::string number = kept.substr(at, space - at);
         struct stat status {};
-        if (::stat(generation_link(std::atoll(number.c_str())).c_str(), &status) != 0) lost.push_back(number);
+        const auto generation = parse_integer<std::int64_t>(number);
+        if (!generation || ::stat(generation_link(*generation).c_str(), &status) != 0) lost.push_back(number);
         at = space + 1;
     }
     return lost;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kPart = "network";
 constexpr Micros kQuick = 10s;
+constexpr const char* kNoIpProgram = "there is no ip program (iproute2) to bring addresses and routes back with";
 
 std::string service_name(std::string_view request_id) { return transient_unit_name(request_id, kPart); }
 
@@ -41,13 +42,13 @@ BusProperties restoring_service(const std::string& ip, const NetworkState& state
 
 std::optional<std::string> guard_missing() {
     if (find_program("ip")) return {};
-    return "there is no ip program (iproute2) to bring addresses and routes back with";
+    return kNoIpProgram;
 }
 
 Expected<void> arm_guard(ServiceManager& manager, std::string_view request_id, const NetworkState& state,
                          Micros delay) {
     const auto ip = find_program("ip");
-    if (!ip) return fail(*guard_missing());
+    if (!ip) return fail(kNoIpProgram);
     const BusProperties timer{{"Description", std::string("Luminous Healing: restores the network unless confirmed")},
                               {"TimersMonotonic", TimerSpec{"OnActiveSec", delay}},
                               {"AccuracyUSec", std::uint64_t{100'000}},

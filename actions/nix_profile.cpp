@@ -4,12 +4,12 @@
 #include "base/text.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <memory>
 
 namespace luminous_healing::actions {

@@ -8,9 +8,9 @@ namespace luminous_healing::actions {
 
 const std::vector<Action>& all() {
     static const std::vector<Action> rows{
-        restart_service(),    start_service(),    stop_service(),        reload_service(),  reset_failed(),
-        kill_process(),       set_cpu_governor(), adjust_swappiness(),   clear_system_cache(), restart_network(),
-        clean_nix_store(),    rollback_generation(), vacuum_journal(),
+        restart_service(), start_service(),       stop_service(),      reload_service(),     reset_failed(),
+        kill_process(),    set_cpu_governor(),    adjust_swappiness(), clear_system_cache(), restart_network(),
+        clean_nix_store(), rollback_generation(), vacuum_journal(),
     };
     return rows;
 }
@@ -22,8 +22,11 @@ const Action* find(std::string_view name) {
 
 Action command_row(const policy::ActionPolicy& policy) {
     const auto& command = *policy.command;
-    Action row{.name = policy.name.str(), .summary = "runs " + command.command.front(), .target_group = policy.target_group, .verifies = command.verify.empty() ? "nothing: no verify command is configured"
-                                                                          : "the exit status of " + command.verify.front()};
+    Action row{.name = policy.name.str(),
+               .summary = "runs " + command.command.front(),
+               .target_group = policy.target_group,
+               .verifies = command.verify.empty() ? "nothing: no verify command is configured"
+                                                  : "the exit status of " + command.verify.front()};
     row.timeout = policy.timeout;
     row.privilege.user = command.run_as.empty() ? RunAs::daemon : command.run_as == "root" ? RunAs::root : RunAs::named;
     row.privilege.user_name = command.run_as;

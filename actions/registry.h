@@ -16,7 +16,8 @@ namespace luminous_healing::actions {
 /// The row of that name, or nullptr.
 [[nodiscard]] const Action* find(std::string_view name);
 
-/// The row for a command action of the configuration. Its steps are empty: the worker executes the command itself.
+/// The row for a command action of the configuration (`policy.command` is set). Its steps are empty: the worker
+/// executes the command itself.
 [[nodiscard]] Action command_row(const policy::ActionPolicy& policy);
 
 /// Why a row cannot work on this machine, or nothing: privilege that a worker cannot be given, a kernel without what

@@ -100,12 +100,12 @@ Expected<void> ServiceManager::subscribe() {
 // JobRemoved: u id, o job, s unit, s result. It may have arrived before the answer that named the job: it waits then.
 Expected<JobEnd> ServiceManager::wait_for_job(const std::string& job, BootTime until) {
     while (true) {
-        auto signal = bus_.next_signal(until - now().boot);
-        if (!signal) return tl::unexpected(signal.error());
-        if (!*signal) return JobEnd{std::string(kUnfinished)};
-        const auto& values = (*signal)->values;
-        if ((*signal)->member == "JobRemoved" && values.text(std::size_t{1}) == job)
-            return JobEnd{values.text(std::size_t{3})};
+        auto heard = bus_.next_signal(until - now().boot);
+        if (!heard) return tl::unexpected(heard.error());
+        const auto signal = std::move(*heard);
+        if (!signal) return JobEnd{std::string(kUnfinished)};
+        if (signal->member == "JobRemoved" && signal->values.text(std::size_t{1}) == job)
+            return JobEnd{signal->values.text(std::size_t{3})};
     }
 }
 

@@ -61,7 +61,8 @@ std::string noted(const Governors& governors) {
     if (std::all_of(governors.begin(), governors.end(), [&](const auto& each) { return each.second == first; }))
         return first;
     std::string text;
-    for (const auto& [policy, governor] : governors) text += (text.empty() ? "" : " ") + policy + "=" + governor;
+    for (const auto& [policy, governor] : governors)
+        text.append(text.empty() ? "" : " ").append(policy).append("=").append(governor);
     return text;
 }
 

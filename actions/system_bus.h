@@ -95,6 +95,8 @@ public:
 
     SystemBus(SystemBus&&) noexcept;
     SystemBus& operator=(SystemBus&&) noexcept;
+    SystemBus(const SystemBus&) = delete;
+    SystemBus& operator=(const SystemBus&) = delete;
     ~SystemBus();
 
     [[nodiscard]] Expected<BusReply> call(const BusMethod& method, const std::vector<BusArgument>& arguments,

@@ -92,7 +92,9 @@ std::string format_rfc3339(WallTime time) {
     gmtime_r(&t, &utc);
     std::array<char, 64> text{};
     const std::size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-    std::snprintf(text.data() + n, text.size() - n, ".%06lldZ", static_cast<long long>(fraction.count()));
+    // The longest year that fits a WallTime has six digits, so it is never cut.
+    static_cast<void>(
+        std::snprintf(text.data() + n, text.size() - n, ".%06lldZ", static_cast<long long>(fraction.count())));
     return text.data();
 }
 

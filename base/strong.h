@@ -41,6 +41,7 @@ using ConnectionId = StrongInt<struct ConnectionIdTag, std::uint64_t>;
 
 }  // namespace luminous_healing
 
+// NOLINTBEGIN(cert-dcl58-cpp): a specialisation for types of ours is what [namespace.std] allows
 template <class Tag>
 struct std::hash<luminous_healing::StrongString<Tag>> {
     std::size_t operator()(const luminous_healing::StrongString<Tag>& s) const noexcept {
@@ -53,3 +54,4 @@ struct std::hash<luminous_healing::StrongInt<Tag, Int>> {
         return std::hash<Int>{}(s.value());
     }
 };
+// NOLINTEND(cert-dcl58-cpp)

@@ -34,8 +34,11 @@ struct KeyPlace {
 KeyPlace place_of(const std::string& key, const ConfigSources& sources) {
     const std::string name = key.substr(key.rfind('/') + 1);
     if (sources.credentials_directory) {
-        const std::string path = *sources.credentials_directory + "/" + name;
-        if (::access(path.c_str(), F_OK) == 0) return {path, true};
+        // LoadCredential=keys:FOLDER names each file of the folder keys_NAME, systemd.exec(5).
+        for (const char* const prefix : {"/", "/keys_"}) {
+            const std::string path = *sources.credentials_directory + prefix + name;
+            if (::access(path.c_str(), F_OK) == 0) return {path, true};
+        }
     }
     return {key.starts_with('/') ? key : sources.key_directory + "/" + name, false};
 }

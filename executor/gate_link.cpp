@@ -31,6 +31,7 @@ constexpr int kBatch = 256;                     // messages taken in one turn be
     ::dup2(null, STDOUT_FILENO);
     ::dup2(moved, kGateChannel);
     ::syscall(SYS_close_range, kGateChannel + 1, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+    limit_bounding(0);  // here, while CAP_SETPCAP is held: the gate itself comes too late
     if (run_as && !become({*run_as, static_cast<gid_t>(*run_as), {}}, 0)) ::_exit(1);
     if (!run_as && !set_capabilities(0)) ::_exit(1);
     char name[] = "luminous-healingd";
@@ -62,8 +63,9 @@ Expected<void> GateLink::start(std::optional<uid_t> run_as) {
 
 void GateLink::end_process() {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);  // it is ours and killed: it ends at once
+    channel_.reset();  // at its end the gate ends by itself, should it be beyond our reach
+    if (::kill(pid_, SIGKILL) == 0) ::waitpid(pid_, nullptr, 0);  // it is ours and killed: it ends at once
+    else log_error("the gate (process " + std::to_string(pid_) + ") cannot be killed: " + std::strerror(errno));
     pid_ = -1;
 }
 
@@ -130,9 +132,9 @@ void GateLink::on_channel(std::uint32_t ready) {
             lost(received ? "it ended" : received.error().message);
             break;
         }
-        const auto message = decode(received->bytes);
+        const auto message = received->fd.valid() ? std::nullopt : decode(received->bytes);
         if (message && message->type == MessageType::pong) ping_unanswered_ = false;
-        else if (!message || received->fd.valid() || !listener_.on_message(*message)) {
+        else if (!message || !listener_.on_message(*message)) {
             lost("it sent what no gate of ours sends");
             break;
         }

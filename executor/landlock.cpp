@@ -24,8 +24,7 @@ constexpr std::uint64_t kRefer = 1U << 13U;     // ABI 2
 constexpr std::uint64_t kTruncate = 1U << 14U;  // ABI 3
 constexpr std::uint64_t kIoctlDev = 1U << 15U;  // ABI 5
 constexpr std::uint64_t kNetAll = 3;            // ABI 4: bind and connect, TCP
-constexpr std::uint64_t kScopeSockets = 1;      // ABI 6: abstract sockets of others …
-constexpr std::uint64_t kScopeSignals = 2;      // … and signals to others
+constexpr std::uint64_t kScopeSockets = 1;      // ABI 6: abstract sockets of others; 2 is signals to others
 constexpr std::uint64_t kScopeAll = 3;
 constexpr std::uint64_t kReading = kExecute | kReadFile | kReadDir;
 
@@ -91,6 +90,9 @@ Expected<void> FileSystemRuleset::allow_beside(const std::string& folder, const 
     for (const auto& entry : std::filesystem::directory_iterator(folder.empty() ? "/" : folder, error)) {
         const std::string path = folder + "/" + entry.path().filename().string();
         if (std::find(hidden.begin(), hidden.end(), path) != hidden.end()) continue;
+        // What a link leads to is allowed, or hidden, at its own place: /var/run is /run, which has the credentials.
+        std::error_code unknown;
+        if (entry.is_symlink(unknown)) continue;
         const bool leads_there = std::any_of(hidden.begin(), hidden.end(),
                                              [&](const std::string& secret) { return secret.starts_with(path + "/"); });
         auto ok = leads_there ? allow_beside(path, hidden) : allow(fd_.get(), path, kReading);

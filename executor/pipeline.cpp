@@ -55,6 +55,7 @@ void Pipeline::handle(const SignedFrame& frame, ConnectionId id, Connection& con
     asked.legacy_v1 = frame.legacy_v1;
     if (auto refusal = authenticate(frame, asked)) return refuse(asked, *refusal);
     if (auto refusal = read_request(frame, asked)) return refuse(asked, *refusal);
+    if (auto refusal = policy::deny_peer(*asked.caller, asked.peer)) return refuse(asked, *refusal);
     if (answer_again(asked)) return;
     if (auto refusal = admit(asked)) return refuse(asked, *refusal);
     if (answer_own(asked)) return;
@@ -95,7 +96,7 @@ Pipeline::Refusal Pipeline::authenticate(const SignedFrame& frame, Asked& asked)
     asked.caller = &config.callers.at(caller);
     asked.mac = frame.mac;
     asked.mac_hex = frame.mac.hex();
-    return policy::deny_peer(*asked.caller, asked.peer);
+    return {};
 }
 
 Pipeline::Refusal Pipeline::read_request(const SignedFrame& frame, Asked& asked) {

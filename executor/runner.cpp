@@ -3,6 +3,7 @@
 #include "actions/registry.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "executor/worker_row.h"
 #include "protocol/limits.h"
 
 #include <poll.h>
@@ -113,12 +114,7 @@ Expected<void> Runner::start(RunId id, Job job) {
 
 /// The rules for what the row may write, made anew when the file system has changed beside what is hidden.
 Expected<const FileSystemRuleset*> Runner::files_for(const Run& run) {
-    const auto& privilege = run.row.privilege;
-    FileSystemRules rules{.read_everything = true, .hidden = hidden_, .writes = {}, .network = privilege.network};
-    if (!run.job.plan) rules.writes = privilege.writes;
-    const auto& capabilities = privilege.capabilities;
-    rules.signals = privilege.syscalls == actions::SyscallClass::processes ||
-                    std::find(capabilities.begin(), capabilities.end(), "cap_kill") != capabilities.end();
+    const FileSystemRules rules = file_rules(run.row.privilege, run.job.plan, hidden_);
     std::string name = std::string(rules.network ? "n" : "-") + (rules.signals ? "s" : "-");
     for (const auto& path : rules.writes) name += '\0' + path;
     const auto found = files_.find(name);
@@ -138,20 +134,11 @@ Expected<WorkerConfinement> Runner::confinement_for(const Run& run, const Creden
     const auto files = files_for(run);
     if (!files) return tl::unexpected(files.error());
     row.ruleset = (*files)->fd();
-    if (run.job.plan) return row;  // a plan looks, as nobody special
-    for (const auto& name : privilege.capabilities) row.capabilities |= capability_bit(name).value_or(0);
-    for (const auto& name : privilege.optional_capabilities)
-        row.capabilities |= capability_bit(name).value_or(0) & permitted_capabilities();
+    row.capabilities = row_capabilities(privilege, run.job.plan);
     return row;
 }
 
 namespace {
-
-Expected<Credentials> who_runs(const actions::Privilege& privilege, bool plan) {
-    if (!plan && privilege.user == actions::RunAs::root) return Credentials{0, 0, {}};
-    if (!plan && privilege.user == actions::RunAs::named) return credentials_of(privilege.user_name);
-    return Credentials{::geteuid(), ::getegid(), {}};
-}
 
 /// The body of a built-in worker: the action's steps, then its report.
 void carry_out_and_report(const actions::Action& row, const Job& job, BootTime deadline) {

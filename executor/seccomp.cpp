@@ -174,6 +174,11 @@ const Names kForbidden{"setsid",
                        "vhangup",
                        "personality"};
 
+/// What libseccomp's SCMP_A0 … macros make, which are C only.
+scmp_arg_cmp argument(unsigned index, scmp_compare how, scmp_datum_t a, scmp_datum_t b = 0) {
+    return {index, how, a, b};
+}
+
 Expected<void> add(scmp_filter_ctx context, std::uint32_t action, const Names& names) {
     for (const char* const name : names) {
         const int number = seccomp_syscall_resolve_name(name);
@@ -204,16 +209,16 @@ Context make_context(std::uint32_t default_action) {
 Expected<void> restrict_command(scmp_filter_ctx context, bool network) {
     const std::uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
     int error = 0;
-    if (!network) error = seccomp_rule_add(context, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+    if (!network) error = seccomp_rule_add(context, refuse, SCMP_SYS(socket), 1, argument(0, SCMP_CMP_NE, AF_UNIX));
     constexpr std::uint64_t kNewNamespaces =
         CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
     for (std::uint64_t bit = 1; error == 0 && bit <= kNewNamespaces; bit <<= 1U) {
         if ((kNewNamespaces & bit) == 0) continue;
-        error = seccomp_rule_add(context, refuse, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
+        error = seccomp_rule_add(context, refuse, SCMP_SYS(clone), 1, argument(0, SCMP_CMP_MASKED_EQ, bit, bit));
     }
     if (error == 0)
-        error =
-            seccomp_rule_add(context, refuse, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFFU, TIOCSTI));
+        error = seccomp_rule_add(context, refuse, SCMP_SYS(ioctl), 1,
+                                 argument(1, SCMP_CMP_MASKED_EQ, 0xFFFFFFFFU, TIOCSTI));
     // Its flags stand in memory, out of a filter's sight; the C library falls back to clone on ENOSYS.
     if (error == 0) error = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (error < 0) return fail_errno("seccomp rule", -error);
@@ -254,7 +259,7 @@ Expected<FilterProgram> worker_filter(actions::SyscallClass syscalls, bool netwo
     if (syscalls == SyscallClass::bus) {
         if (auto ok = add(context.get(), SCMP_ACT_ALLOW, kSockets); !ok) return tl::unexpected(ok.error());
         const int error =
-            seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+            seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, argument(0, SCMP_CMP_EQ, AF_UNIX));
         if (error < 0) return fail_errno("seccomp rule for socket", -error);
     }
     return compile(context.get());

@@ -33,8 +33,9 @@ BootTime on_this_boot(const audit::StoredRecord& stored, const std::string& boot
 
 void count(const std::vector<Granted>& newest_first, const policy::Config& config, policy::Limiter& limiter) {
     for (auto granted = newest_first.rbegin(); granted != newest_first.rend(); ++granted) {
-        if (const auto action = config.actions.find(granted->action); action != config.actions.end())
-            limiter.take(policy::action_bucket(granted->action), action->second.rate_limit, granted->at);
+        const auto action = config.actions.find(granted->action);
+        if (action == config.actions.end()) continue;  // status and confirm, which use no budget, or no longer enabled
+        limiter.take(policy::action_bucket(granted->action), action->second.rate_limit, granted->at);
         const auto caller = config.callers.find(granted->caller);
         if (caller != config.callers.end() && caller->second.rate_limit)
             limiter.take(policy::caller_bucket(granted->caller), *caller->second.rate_limit, granted->at);

@@ -112,7 +112,9 @@ std::string render_problem(const Response& r, const Look& look) {
     if (r.code == Code::ok) return {};
     const std::string code(protocol::name_of(r.code));
     const std::string reason = printable_line(r.error.value_or(""), protocol::kMaxError);
-    std::string text = "healctl: " + look.paint(Tone::bad, code) + (reason.empty() ? "" : ": " + reason) + "\n";
+    // To somebody who proved no key the daemon's reason is the code once more.
+    std::string text = "healctl: " + look.paint(Tone::bad, code);
+    text += reason.empty() || reason == code ? "\n" : ": " + reason + "\n";
     if (r.retry_after_ms) text += "  ask again in " + spoken_duration(*r.retry_after_ms) + "\n";
     const auto advice = advice_for(r.code);
     if (!advice.empty()) text += "  " + std::string(advice) + "\n";

@@ -36,8 +36,8 @@ private:
     static Denial deny(Code code, std::string rule, std::string detail) {
         return {code, std::move(rule), std::move(detail), {}};
     }
-    std::string name() const { return printable_line(request_.action.str(), 64); }
-    std::string target_of(const Arguments& arguments) const;
+    [[nodiscard]] std::string name() const { return printable_line(request_.action.str(), 64); }
+    [[nodiscard]] std::string target_of(const Arguments& arguments) const;
 
     const Config& config_;
     const CallerPolicy& caller_;
@@ -205,8 +205,8 @@ std::string caller_bucket(const CallerName& caller) { return "caller:" + caller.
 
 void take_budget(Limiter& limiter, const Grant& grant) {
     limiter.take(action_bucket(grant.action().name), grant.action().rate_limit, grant.at());
-    if (grant.caller().rate_limit)
-        limiter.take(caller_bucket(grant.caller().name), *grant.caller().rate_limit, grant.at());
+    const CallerPolicy& caller = grant.caller();
+    if (caller.rate_limit) limiter.take(caller_bucket(caller.name), *caller.rate_limit, grant.at());
 }
 
 void give_back_budget(Limiter& limiter, const Grant& grant) {

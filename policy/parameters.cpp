@@ -84,10 +84,10 @@ Checked check_one(const ParameterSpec& spec, const Json& value) {
     return std::move(*unit);
 }
 
-ArgumentValue default_of(const ParameterSpec& spec) {
-    if (spec.type == ParameterType::integer) return parse_integer<std::int64_t>(*spec.default_value).value_or(0);
-    if (spec.type == ParameterType::boolean) return *spec.default_value == "true";
-    return *spec.default_value;
+ArgumentValue default_of(ParameterType type, const std::string& text) {
+    if (type == ParameterType::integer) return parse_integer<std::int64_t>(text).value_or(0);
+    if (type == ParameterType::boolean) return text == "true";
+    return text;
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ tl::expected<Arguments, ParameterProblem> check_parameters(const std::vector<Par
         } else if (spec.required) {
             return invalid("parameter \"" + spec.name + "\" is missing");
         } else if (spec.default_value) {
-            arguments.set(spec.name, default_of(spec));
+            arguments.set(spec.name, default_of(spec.type, *spec.default_value));
         }
     }
     return arguments;

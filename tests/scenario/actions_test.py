@@ -31,7 +31,7 @@ parameters.name = { type = "string", pattern = "[a-z]+" }
         self.assertEqual((intent["decision"], intent["code"], intent["success"]), ("allow", "ok", None))
         self.assertEqual((outcome["code"], outcome["success"], outcome["verdict"]), ("ok", True, "unverifiable"))
         self.assertEqual(answer["audit_seq"], outcome["seq"])
-        line = d.read_config().splitlines().index("[actions.hello]") + 1
+        line = d.read_config().splitlines().index("[callers.tester]") + 1
         for record in intent, outcome:
             self.assertEqual(record["rule"], f"{d.config_path}:{line}")
             self.assertEqual(record["caller"], "tester")
@@ -129,6 +129,7 @@ timeout = "7s"
         self.assertEqual(answer["result"]["pid"], d.pid)
         version = subprocess.run([daemon.BINARY, "--version"], stdout=subprocess.PIPE, check=True, text=True).stdout
         self.assertIn(answer["result"]["version"], version)
+        self.assertEqual(d.stop(), 0)  # a status is answered before its record is written
         recorded = d.events("decision", action="status")
         self.assertEqual([r["seq"] for r in recorded], [answer["audit_seq"]])
 

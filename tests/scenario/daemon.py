@@ -44,6 +44,7 @@ class Hung(BaseException):
 
 
 def _on_alarm(*_):
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)  # what cleans up may hang too
     raise Hung(f"the test has hung for {PATIENCE:.0f} s")
 
 
@@ -89,6 +90,17 @@ def await_end(pid):
         select.select([fd], [], [])
     finally:
         os.close(fd)
+
+
+def ends_within(pidfd, seconds):
+    """True as soon as it has ended; the time is only the patience of a test that fails."""
+    return bool(select.select([pidfd], [], [], seconds)[0])
+
+
+def kill_as(pid, number):
+    """A signal to a process of the daemon, unless it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 class Daemon:
@@ -215,10 +227,6 @@ class Daemon:
     def pid(self):
         return self.process.pid
 
-    @property
-    def is_running(self):
-        return self.process is not None and self.process.poll() is None
-
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -234,7 +242,12 @@ class Daemon:
         self.await_notification("STOPPING=1")
 
     def wait(self):
+        """Its exit status. A daemon that does not end is killed, and that is a failure."""
+        ended, _, _ = select.select([self._pidfd], [], [], PATIENCE)
+        if not ended:
+            self.process.kill()
         status = self.process.wait()
+        assert ended, "the daemon did not end:\n" + self.journal()
         self._reader.join()
         os.close(self._pidfd)
         self.process = None
@@ -423,7 +436,11 @@ class Scenario(unittest.TestCase):
     def _end(self, made):
         for held in self._holds:
             held.release()
-        status = made.stop() if made.is_running else 0
+        status = 0
+        if made.process is not None:  # running, or ended by itself
+            with contextlib.suppress(ProcessLookupError):
+                made.signal(signal.SIGTERM)
+            status = made.wait()
         made.close()
         if SANITIZER.search(made.journal()):
             self.fail("sanitizer report:\n" + made.journal())

@@ -18,6 +18,7 @@ RESPONSE_MEMBERS = ["request_id", "success", "output", "error", "duration_ms", "
                     "retry_after_ms", "output_truncated", "result", "replayed"]
 ALWAYS = RESPONSE_MEMBERS[:9]
 UNPROVEN = {"bad_request", "bad_signature", "unknown_caller", "busy"}  # the only codes that may come without a MAC
+UNREAD = UNPROVEN | {"peer_not_allowed"}  # refused before the request's members were read, its id too
 
 ENVELOPE = re.compile(rb'\{"v":2,"mac":(?:null|"([0-9a-f]{64})"),"(response|event)":(\{.*\})\}', re.DOTALL)
 
@@ -173,8 +174,8 @@ class Connection:
         events = []
         while True:
             answer = self.answer(request)
-            unreadable = answer.get("code") == "bad_request" and answer["request_id"] == "unknown"
-            if answer["request_id"] != request.id and not unreadable:
+            unread = answer.get("code") in UNREAD and answer["request_id"] == "unknown"
+            if answer["request_id"] != request.id and not unread:
                 raise WireError(f"an answer for {answer['request_id']}, not for {request.id}: {answer}")
             if answer.kind == "response":
                 return events, answer

@@ -19,7 +19,7 @@ project=$(dirname "$(dirname "$here")")
 cache=${LUMINOUS_LAB_CACHE:-${XDG_CACHE_HOME:-/var/cache}/luminous-healing-lab}
 suite=bookworm
 packages=(systemd systemd-sysv dbus dbus-user-session libpam-systemd polkitd libcap2-bin libcap2 jq nginx-light iproute2
-          procps python3 libssl3 libseccomp2 libsystemd0 libspdlog1.10 libsimdjson14 network-manager nix-bin)
+          procps python3 libssl3 libseccomp2 libsystemd0 libspdlog1.10 libsimdjson14 libtomlplusplus3 network-manager nix-bin)
 
 fail() { echo "lab: $*" >&2; exit 125; }
 
@@ -130,12 +130,14 @@ leave_no_cgroup() {
         "$work/cgroup2" "$machine" 2>/dev/null
 }
 
+# nspawn's own filter refuses Landlock, which is not what any machine outside a container does.
 boot() {
     local console=$work/console
     [[ -n $show_console ]] && console=/dev/stderr
     enter_own_cgroup || exit 125
     export SYSTEMD_NSPAWN_API_VFS_WRITABLE=1
     exec systemd-nspawn --quiet --directory="$root" --volatile=overlay --boot --register=no --keep-unit \
+        --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
         --machine="$machine" --private-network --kill-signal=SIGRTMIN+4 --bind="$work:/lab" \
         --bind-ro="$work/lab.service:/etc/systemd/system/lab.service" "${binds[@]}" \
         systemd.unit=multi-user.target systemd.wants=lab.service systemd.log_level=warning </dev/null >"$console" 2>&1

@@ -66,16 +66,16 @@ TEST_CASE("following goes on in the new file after a rotation and misses nothing
     std::vector<std::int64_t> seen;
     const auto followed = healctl::follow(log.path, 0, [&](const audit::StoredRecord& record, std::string_view) {
         seen.push_back(record.seq);
-        if (record.seq == 2) {
-            log.append(3, 3);
-            log.rotate(1);
-            log.append(4, 4);
+        if (record.seq == 2 || record.seq == 4) {  // first while the files that were there are read, then while waiting
+            log.append(record.seq + 1, record.seq + 1);
+            log.rotate(record.seq - 1);
+            log.append(record.seq + 2, record.seq + 2);
         }
-        return record.seq < 4;
+        return record.seq < 6;
     });
     CAPTURE((followed ? "" : followed.error().message));
     CHECK(followed);
-    CHECK(seen == std::vector<std::int64_t>{1, 2, 3, 4});
+    CHECK(seen == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6});
 }
 
 TEST_CASE("the newer part of a log is read across its rotated files and no older record with it") {

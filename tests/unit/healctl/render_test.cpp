@@ -63,6 +63,12 @@ TEST_CASE("a refusal says nothing on standard output and why and what to do on s
     CHECK(contains(problem, "wait, or raise the rate_limit"));
 }
 
+TEST_CASE("a refusal that gives no reason but its code says the code once") {
+    auto response = response_with(Code::bad_signature);
+    response.error = "bad_signature";
+    CHECK(render_problem(response, Look{}).find("healctl: bad_signature\n  the key is not this caller's") == 0);
+}
+
 TEST_CASE("A20: an answer cannot drive the terminal that shows it") {
     auto response = response_with(Code::action_failed);
     response.output = "\x1b[2Jred\x07";

@@ -1,0 +1,34 @@
+#include "executor/worker_row.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace luminous_healing::executor {
+
+Expected<Credentials> who_runs(const actions::Privilege& privilege, bool plan) {
+    if (!plan && privilege.user == actions::RunAs::root) return Credentials{0, 0, {}};
+    if (!plan && privilege.user == actions::RunAs::named) return credentials_of(privilege.user_name);
+    return Credentials{::geteuid(), ::getegid(), {}};
+}
+
+FileSystemRules file_rules(const actions::Privilege& privilege, bool plan, std::vector<std::string> hidden) {
+    FileSystemRules rules{
+        .read_everything = true, .hidden = std::move(hidden), .writes = {}, .network = privilege.network};
+    if (!plan) rules.writes = privilege.writes;
+    const auto& capabilities = privilege.capabilities;
+    rules.signals = privilege.syscalls == actions::SyscallClass::processes ||
+                    std::find(capabilities.begin(), capabilities.end(), "cap_kill") != capabilities.end();
+    return rules;
+}
+
+CapabilitySet row_capabilities(const actions::Privilege& privilege, bool plan) {
+    CapabilitySet set = 0;
+    if (plan) return set;  // a plan looks, as nobody special
+    for (const auto& name : privilege.capabilities) set |= capability_bit(name).value_or(0);
+    for (const auto& name : privilege.optional_capabilities)
+        set |= capability_bit(name).value_or(0) & permitted_capabilities();
+    return set;
+}
+
+}  // namespace luminous_healing::executor
