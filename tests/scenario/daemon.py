@@ -72,6 +72,17 @@ def descendants_of(pid):
     return found
 
 
+def _reap_orphans(*_):
+    """What init does elsewhere. Commands and their children have process groups of their own, our children ours."""
+    for pid, (state, _) in children_of(os.getpid()).items():
+        with contextlib.suppress(OSError):
+            if state == "Z" and os.getpgid(pid) != os.getpgrp():
+                os.waitpid(pid, os.WNOHANG)
+
+
+signal.signal(signal.SIGCHLD, _reap_orphans)
+
+
 def is_alive(pid):
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

@@ -15,7 +15,7 @@ key = "two"
 users = [@UID@]
 actions = ["mark"]
 [actions.mark]
-command = ["/bin/sh", "-c", "echo $0 >> @WORK@/ran; echo done"]
+command = ["/bin/sh", "-c", "echo ran >> @WORK@/ran; echo done"]
 writes = ["@WORK@"]
 rate_limit = { limit = 100, window = "1h" }
 """

@@ -1,0 +1,224 @@
+"""What a command action holds, and what it can reach."""
+
+import json
+import os
+import sys
+
+import daemon
+
+# Prints what a process holds. Run by the interpreter of the tests, so that it needs nothing installed.
+PROBE = r"""
+import json, os, socket, sys
+def tried(what):
+    try:
+        what()
+        return "ok"
+    except OSError as error:
+        return error.strerror
+def status(name):
+    with open("/proc/self/status") as file:
+        return next(line.split(":", 1)[1].strip() for line in file if line.startswith(name + ":"))
+def fds():
+    found = {}
+    for fd in range(0, 1024):
+        try:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            pass
+    return found
+held = fds()
+with open("/proc/self/environ", "rb") as file:
+    environ = file.read().decode()
+print(json.dumps({
+    "environ": environ, "fds": held, "argv": sys.argv[1:], "cwd": os.getcwd(), "umask": status("Umask"),
+    "uid": os.getresuid(), "gid": os.getresgid(), "groups": os.getgroups(),
+    "caps": [status(n) for n in ("CapInh", "CapPrm", "CapEff", "CapAmb")], "nnp": status("NoNewPrivs"),
+    "seccomp": status("Seccomp"), "session": os.getsid(0), "pgid": os.getpgid(0), "pid": os.getpid(),
+    "blocked": status("SigBlk"), "ignored": status("SigIgn"),
+    "write_work": tried(lambda: open(sys.argv[1] + "/written", "w").close()),
+    "write_outside": tried(lambda: open(sys.argv[2] + "/written", "w").close()),
+    "append_config": tried(lambda: open(sys.argv[2] + "/config.toml", "a").close()),
+    "remove_config": tried(lambda: os.unlink(sys.argv[2] + "/config.toml")),
+    "read_key": tried(lambda: open(sys.argv[2] + "/keys/tester").close()),
+    "read_log": tried(lambda: open(sys.argv[2] + "/log/audit.json").close()),
+    "write_log": tried(lambda: open(sys.argv[2] + "/log/audit.json", "a").close()),
+    "write_null": tried(lambda: open("/dev/null", "w").close()),
+    "inet": tried(lambda: socket.socket(socket.AF_INET)), "inet6": tried(lambda: socket.socket(socket.AF_INET6)),
+    "udp": tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+    "netlink": tried(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
+    "packet": tried(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+    "unix": tried(lambda: socket.socket(socket.AF_UNIX)),
+    "setsid": tried(os.setsid), "setpgid": tried(lambda: os.setpgid(0, 0)),
+    "kill_daemon": tried(lambda: os.kill(os.getppid(), 0)),
+    "chroot": tried(lambda: os.chroot("/")),
+}))
+"""
+
+
+class Confinement(daemon.Scenario):
+    def setUp(self):
+        super().setUp()
+        self.d = self.make(env={"HOSTILE": "yes", "LUMINOUS_HEALING_SECRET": "s" * 40})
+        self.path = self.script(self.d, "probe.py", PROBE)
+
+    def probe(self, settings="", command=None, **members):
+        """What a command with these settings reports about itself."""
+        command = command or [self.python(), "-I", self.path, self.d.work, self.d.folder]
+        self.d.configure(f"[actions.probe]\ncommand = {json.dumps(command)}\n{settings}").start()
+        return json.loads(self.assertCode(self.d.ask("probe", **members), "ok")["output"])
+
+    def python(self):
+        """An interpreter that the daemon trusts: owned by root, in folders that nobody else can change."""
+        for path in "/usr/bin/python3", os.path.realpath(sys.executable):
+            if os.access(path, os.X_OK):
+                return os.path.realpath(path)
+        self.skipTest("there is no interpreter that the daemon would run")
+
+    def test_the_environment_is_path_and_lang(self):
+        """A01: a command's environment is exactly PATH and LANG, whatever the daemon's is."""
+        names = [entry.split("=")[0] for entry in self.probe()["environ"].split("\0")[:-1]]
+        self.assertEqual(sorted(names), ["LANG", "PATH"])
+
+    def test_the_descriptors_are_0_1_and_2(self):
+        """A30: a command holds descriptors 0, 1 and 2 and no other; standard input is /dev/null."""
+        fds = self.probe()["fds"]
+        self.assertEqual(sorted(fds), ["0", "1", "2"])
+        self.assertEqual(fds["0"], "/dev/null")
+        self.assertEqual(fds["1"], fds["2"])
+        self.assertTrue(fds["1"].startswith("pipe:"))
+
+    def test_a_script_holds_itself_and_no_more(self):
+        """A #! script as command[0] holds descriptors 0, 1, 2 and the script itself, read-only, and no other."""
+        script = self.script(self.d, "direct", f"#!{self.python()}\n" + PROBE)
+        fds = self.probe(command=[script, self.d.work, self.d.folder])["fds"]
+        more = {fd: path for fd, path in fds.items() if fd not in ("0", "1", "2")}
+        self.assertEqual(set(more.values()) - {script}, set())
+        self.assertLessEqual(len(more), 2)  # ours, and the interpreter's own
+
+    def test_it_is_bare_of_privilege(self):
+        """A30: no capability in any set, no_new_privs, seccomp on, / as folder, umask 077, a group of its own."""
+        held = self.probe()
+        self.assertEqual(set(held["caps"]), {"0" * 16})
+        self.assertEqual((held["nnp"], held["cwd"], held["umask"]), ("1", "/", "0077"))
+        self.assertEqual(held["seccomp"], "2")
+        self.assertEqual(held["pgid"], held["pid"])
+        self.assertEqual(set(held["uid"]), {os.geteuid()})
+        self.assertEqual(int(held["blocked"], 16), 0)
+
+    def test_it_cannot_write_outside_its_writes(self):
+        """Without writes a command writes nowhere but /dev/null; not the configuration, not the log."""
+        held = self.probe()
+        for name in "write_work", "write_outside", "append_config", "remove_config", "write_log":
+            self.assertEqual(held[name], "Permission denied", name)
+        self.assertEqual(held["write_null"], "ok")
+
+    def test_it_can_write_where_it_may(self):
+        """With writes a command writes there and nowhere else."""
+        held = self.probe('writes = ["@WORK@"]')
+        self.assertEqual(held["write_work"], "ok")
+        for name in "write_outside", "append_config", "remove_config", "write_log":
+            self.assertEqual(held[name], "Permission denied", name)
+
+    def test_it_cannot_read_keys_or_the_log(self):
+        """A command of the daemon's own user reads neither a key nor the log."""
+        held = self.probe()
+        self.assertEqual((held["read_key"], held["read_log"]), ("Permission denied", "Permission denied"))
+
+    def test_it_cannot_open_an_ip_socket(self):
+        """Without network=true there are no sockets but AF_UNIX; with it there are IP sockets."""
+        held = self.probe()
+        for name in "inet", "inet6", "udp", "netlink", "packet":
+            self.assertEqual(held[name], "Operation not permitted", name)
+        self.assertEqual(held["unix"], "ok")
+        self.assertEqual(self.d.stop(), 0)
+        held = self.probe("network = true")
+        self.assertEqual((held["inet"], held["udp"]), ("ok", "ok"))
+
+    def test_it_cannot_leave_its_group(self):
+        """A33: setsid, setpgid and chroot are refused, so the group that is ended has it all."""
+        held = self.probe()
+        for name in "setsid", "setpgid", "chroot":
+            self.assertEqual(held[name], "Operation not permitted", name)
+
+    def test_it_cannot_signal_the_daemon(self):
+        """A command of the daemon's own user cannot signal the daemon, where the kernel can tell (Landlock ABI 6)."""
+        held = self.probe()
+        if self.d.ask("status")["result"]["landlock_abi"] < 6:
+            self.skipTest("this kernel's Landlock cannot tell")
+        self.assertEqual(held["kill_daemon"], "Operation not permitted")
+
+    def test_arguments_arrive_as_they_are(self):
+        """A parameter fills exactly one argument: no shell, no splitting, no expansion."""
+        nasty = "a b;$(id)`id`*|&<>'\"\\~#{x}"
+        command = json.dumps([self.python(), "-I", self.path, self.d.work, self.d.folder, "{value}", "end"])
+        self.d.configure(f"[actions.probe]\ncommand = {command}\n"
+                         'parameters.value = { type = "string", pattern = ".+" }').start()
+        answer = self.assertCode(self.d.ask("probe", {"value": nasty}), "ok")
+        self.assertEqual(json.loads(answer["output"])["argv"], [self.d.work, self.d.folder, nasty, "end"])
+
+    def test_verify_and_undo_are_confined_alike(self):
+        """verify runs with the same confinement as the command."""
+        self.d.configure('[actions.a]\ncommand = ["/bin/true"]\n'
+                         'verify = ["/bin/sh", "-c", "echo x > @WORK@/v"]\nundo = ["/bin/sh", "-c", "echo x > @WORK@/u"]'
+                         ).start()
+        answer = self.assertCode(self.d.ask("a"), "not_healed")
+        self.assertIs(answer["result"]["undone"], False)
+        self.assertEqual(os.listdir(self.d.work), [])
+
+    def test_a_timeout_kills_the_grandchildren(self):
+        """A33: at the timeout a shell, its children and a child that tried setsid are all gone before the answer."""
+        hold = self.hold(self.d)
+        script = self.script(self.d, "family", f"""#!/bin/sh
+trap '' TERM
+setsid cat {hold.path} &
+(cat {hold.path} & wait) &
+cat {hold.path} &
+sh -c "trap '' TERM; cat {hold.path}" &
+wait; wait; wait; wait
+sleep 1000
+""")
+        self.d.configure(f'[actions.family]\ncommand = ["/bin/sh", "{script}"]\ntimeout = "1s"').start()
+        request = self.d.request("family")
+        with self.d.connect() as connection:
+            connection.send(request.frame)
+            hold.await_start()
+            family = daemon.descendants_of(self.d.pid)
+            self.assertGreaterEqual(len(family), 4)
+            self.assertCode(connection.response(request), "timeout")
+            gate = self.d.gate_pid()
+            for pid in family:
+                if pid != gate:
+                    self.assertDied(pid)
+            self.assertEqual(list(daemon.descendants_of(self.d.pid)), [gate])
+
+    def test_what_a_command_leaves_in_the_background_is_ended(self):
+        """A command that ends well and leaves a child in the background leaves nothing; the answer comes after that."""
+        hold = self.hold(self.d)
+        script = self.script(self.d, "leave", f"#!/bin/sh\ncat {hold.path} &\necho $!\n")
+        self.d.configure(f'[actions.leave]\ncommand = ["/bin/sh", "{script}"]').start()
+        answer = self.assertCode(self.d.ask("leave"), "ok")
+        self.assertDied(int(answer["output"]))
+
+    def test_a_program_changed_after_start_is_not_run(self):
+        """A program that others can write, or that is no regular file, is not executed; checked when it is run."""
+        script = self.script(self.d, "mine", "#!/bin/sh\necho ran\n")
+        self.d.configure(f'[actions.mine]\ncommand = ["{script}"]').start()
+        self.assertEqual(self.assertCode(self.d.ask("mine"), "ok")["output"], "ran\n")
+        os.chmod(script, 0o777)
+        self.assertCode(self.d.ask("mine"), "action_failed")
+        os.unlink(script)
+        self.assertCode(self.d.ask("mine"), "action_failed")
+        os.mkfifo(script, 0o755)
+        self.assertCode(self.d.ask("mine"), "action_failed")
+
+    @daemon.needs_root
+    def test_a_program_of_another_owner_is_not_run(self):
+        """A program that has come to belong to another user since the start is not executed."""
+        script = self.script(self.d, "theirs", "#!/bin/sh\necho ran\n")
+        self.d.configure(f'[actions.theirs]\ncommand = ["{script}"]').start()
+        os.chown(script, daemon.NOBODY, daemon.NOBODY)
+        self.assertCode(self.d.ask("theirs"), "action_failed")
+
+
+if __name__ == "__main__":
+    daemon.main()
