@@ -158,6 +158,7 @@ Action clean_nix_store() {
     row.privilege = {.user = RunAs::root, .syscalls = SyscallClass::bus};
     row.timeout = 10min;
     row.target_group = "nix";
+    row.frees_space = true;
     row.verifies = "the bytes free in /nix/store, and that every kept generation is still there";
     row.missing = missing;
     row.check = check;

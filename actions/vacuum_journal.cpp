@@ -106,6 +106,7 @@ Action vacuum_journal() {
     row.privilege = {.user = RunAs::root, .syscalls = SyscallClass::bus};
     row.timeout = 2min;
     row.target_group = "journal";
+    row.frees_space = true;
     row.verifies = "the bytes below /var/log/journal and /run/log/journal, before and after";
     row.missing = missing;
     row.check = check;

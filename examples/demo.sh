@@ -73,7 +73,10 @@ expect 0 actions
 say "3. A process runs away; a monitor finds it and asks for its end"
 "${as_user[@]}" yes >/dev/null &
 runaway_pid=$!
-found=$(ps -u "$user" -o pid=,pcpu=,comm= --sort=-pcpu | awk '$3 == "yes" {print $1; exit}')
+found=''
+until [ -n "$found" ]; do # the shell has forked; it is `yes` when it has executed it
+    found=$(ps -u "$user" -o pid=,pcpu=,comm= --sort=-pcpu | awk '$3 == "yes" {print $1; exit}')
+done
 ps -p "$found" -o pid,user,pcpu,stat,comm | indent
 expect 0 run kill_process "pid=$found" --reason "100 % of a core for nothing"
 if kill -0 "$runaway_pid" 2>/dev/null; then echo "it still runs" >&2; exit 1; fi

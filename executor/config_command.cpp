@@ -60,12 +60,12 @@ constexpr std::array<std::string_view, 14> kAsGoodAsRoot{
     "sys_rawio", "sys_ptrace",   "sys_admin", "mknod",  "setfcap", "dac_read_search", "bpf"};
 
 // Programs that run what their arguments say.
-constexpr std::array<std::string_view, 44> kLaunchers{
-    "ash",     "awk",         "bash",    "busybox", "chroot",  "chrt",    "dash",    "doas",   "env",
-    "expect",  "fish",        "flock",   "gawk",    "ionice",  "ksh",     "lua",     "mawk",   "nice",
-    "node",    "nohup",       "nsenter", "perl",    "php",     "pkexec",  "prlimit", "python", "ruby",
-    "runuser", "script",      "setpriv", "setsid",  "sh",      "ssh",     "stdbuf",  "strace", "su",
-    "sudo",    "systemd-run", "taskset", "tclsh",   "timeout", "unshare", "xargs",   "zsh"};
+constexpr std::array<std::string_view, 45> kLaunchers{
+    "ash",  "awk",     "bash",        "busybox", "chroot", "chrt",    "dash",    "doas",    "env",
+    "find", "expect",  "fish",        "flock",   "gawk",   "ionice",  "ksh",     "lua",     "mawk",
+    "nice", "node",    "nohup",       "nsenter", "perl",   "php",     "pkexec",  "prlimit", "python",
+    "ruby", "runuser", "script",      "setpriv", "setsid", "sh",      "ssh",     "stdbuf",  "strace",
+    "su",   "sudo",    "systemd-run", "taskset", "tclsh",  "timeout", "unshare", "xargs",   "zsh"};
 
 bool is_identifier(std::string_view text) {
     const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };

@@ -98,16 +98,20 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
     runner_ = std::move(*runner);
     pipeline_->set_runner(*runner_);
     take_authority(setup_.config, std::move(keyring));
-    auto interrupted =
+    const auto recovered =
         recover_state(*setup_.config, setup_.host.boot_id, pipeline_->limiter(), pipeline_->journal(), *recorder_);
-    if (!interrupted) {
-        log_error("the audit log cannot be read back: " + interrupted.error().message);
+    if (!recovered) {
+        log_error("the audit log cannot be read back: " + recovered.error().message +
+                  "; somebody else wrote to it. Keep it as evidence (healctl audit verify names the line): move " +
+                  setup_.config->audit.path + "* away and start again");
         return 1;
     }
-    if (*interrupted > 0)
-        log_warning(std::to_string(*interrupted) +
+    if (recovered->interrupted > 0)
+        log_warning(std::to_string(recovered->interrupted) +
                     " requests were interrupted when the daemon last ended; they are not run again");
     record_event(EventType::start, object_with("version", LUMINOUS_VERSION));
+    for (const auto& intent : recovered->gone_on) pipeline_->adopt(intent);
+    end_turn();
     watch_signals();
     accept_ = loop_.on_io(socket_.fd(), EPOLLIN, [this](std::uint32_t) { on_accept(); });
     on_watchdog();
@@ -330,6 +334,7 @@ void Executor::shut_down() {
     }
     shutting_down_ = true;
     pipeline_->set_shutting_down();
+    pipeline_->leave_to_successor();
     sd_notify(0, "STOPPING=1");
     if (runner_->running() > 0) log_info("waiting for " + std::to_string(runner_->running()) + " running actions");
     stop_when_idle();

@@ -24,8 +24,8 @@ constexpr int kBatch = 256;                     // messages taken in one turn be
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
-    const int moved = ::fcntl(channel, F_DUPFD_CLOEXEC, 64);
-    const int executable = ::fcntl(program, F_DUPFD_CLOEXEC, 64);
+    const int moved = ::fcntl(channel, F_DUPFD_CLOEXEC, 10);
+    const int executable = ::fcntl(program, F_DUPFD_CLOEXEC, 10);
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     ::dup2(null, STDIN_FILENO);
     ::dup2(null, STDOUT_FILENO);

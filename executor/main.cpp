@@ -182,13 +182,30 @@ Expected<void> step_down(const policy::Config& config, bool* bounded) {
     return confined;
 }
 
-/// Who the gate becomes, when we may choose: the service's user, else nobody (65534, as the kernel has it).
+/// Who the gate becomes, when we may choose: the service's user, else a uid that nobody has.
 std::optional<uid_t> gate_user(const policy::Config& config) {
     if (::geteuid() != 0) return {};
     if (config.daemon.user) {
         if (const auto who = credentials_of(*config.daemon.user)) return who->uid;
     }
-    return 65534;
+    // One that no account has: whoever shares the gate's uid could stop it. Debian keeps 65000 to 65533 free.
+    uid_t uid = 65533;
+    while (uid > 65000 && ::getpwuid(uid) != nullptr) --uid;
+    return uid;
+}
+
+/// After stepping down: could a reload read the keys again? Better to say so now than at the first reload.
+Expected<void> readable_for_reload(const policy::Config& config, const ConfigSources& sources) {
+    if (!config.daemon.user) return {};
+    auto keys = read_keys(config, sources);
+    if (!keys)
+        return fail("as " + *config.daemon.user + ": " + keys.error().front().where + ": " + keys.error().front().what +
+                    " Give the key files to daemon.user (chown " + *config.daemon.user +
+                    " FILE), so that a reload can read them");
+    for (auto& [caller, texts] : *keys) {
+        for (auto& text : texts) protocol::wipe(text);
+    }
+    return {};
 }
 
 int fail_start(const std::string& what) {
@@ -200,6 +217,7 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
     if (options.socket) config.daemon.socket = *options.socket;
     auto shared = std::make_shared<const policy::Config>(std::move(config));
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
     auto loop = EventLoop::create();
     if (!loop) return fail_start(loop.error().message);
     auto socket = ListeningSocket::open(shared->daemon);
@@ -215,6 +233,7 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
     auto keyring = Keyring::create(std::move(*texts));
     if (!keyring) return fail_start(keyring.error().message);
     if (auto stepped = step_down(*shared, &bounded); !stepped) return fail_start(stepped.error().message);
+    if (auto readable = readable_for_reload(*shared, sources); !readable) return fail_start(readable.error().message);
     if (shared->daemon.legacy_v1)
         log_warning("version 1 requests are accepted: their signature does not cover the parameters");
     auto log = audit::Log::open(log_settings(*shared, host));

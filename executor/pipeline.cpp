@@ -1,6 +1,7 @@
 #include "executor/pipeline.h"
 
 #include "base/text.h"
+#include "executor/adoption.h"
 #include "executor/plan.h"
 #include "protocol/limits.h"
 
@@ -30,7 +31,8 @@ bool is_end_of_run(Code code) {
         case Code::parameters_invalid:
         case Code::parameters_not_allowed:
         case Code::timeout:
-        case Code::cancelled: return true;
+        case Code::cancelled:
+        case Code::interrupted: return true;
         default: return false;
     }
 }
@@ -95,7 +97,11 @@ Pipeline::Refusal Pipeline::authenticate(const SignedFrame& frame, Asked& asked)
                                              : "claimed to be \"" + printable_line(frame.caller, 64) + "\"");
     asked.caller = &config.callers.at(caller);
     asked.mac = frame.mac;
-    asked.mac_hex = frame.mac.hex();
+    if (frame.legacy_v1) {  // its signature leaves the parameters out; "the same bytes" must not
+        std::string all(frame.mac.bytes.data(), frame.mac.bytes.size());
+        asked.mac.bytes = protocol::sha256(all.append(frame.parameters));
+    }
+    asked.mac_hex = asked.mac.hex();
     return {};
 }
 
@@ -222,8 +228,8 @@ policy::Situation Pipeline::situation() const {
 
 /// The intent is recorded first; the worker starts when it is known to be on the disk, and not at all otherwise.
 void Pipeline::run(Asked asked, policy::Grant grant) {
-    if (recorder_.log().space() == audit::Space::none ||
-        (recorder_.log().space() == audit::Space::low && !row_of(grant.action()).frees_space))
+    const bool full = recorder_.log().is_available() && recorder_.log().space() == audit::Space::none;
+    if (full || (recorder_.log().space() == audit::Space::low && !row_of(grant.action()).frees_space))
         return refuse(asked, deny(Code::audit_unavailable,
                                   "the disk of the audit log is full; only actions that free space may run"));
     audit::Record intent = record_of(asked);
@@ -246,14 +252,14 @@ void Pipeline::run(Asked asked, policy::Grant grant) {
     });
 }
 
-void Pipeline::start(const Asked& asked, const policy::Grant& grant) {
+void Pipeline::start(const Asked& asked, const policy::Grant& grant, bool adopted) {
     audit::Record outcome = record_of(asked);
     outcome.event = audit::EventType::outcome;
     outcome.rule = grant.rule();
     const RunId id = next_run_++;
     running_.emplace(id, Running{asked, OpenIntent(recorder_, std::move(outcome)), {}, {}, 0});
     if (auto started = runner_->start(
-            id, Job{grant, asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), false});
+            id, Job{grant, asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), false, adopted});
         !started) {
         actions::Report report;
         report.code = Code::action_failed;
@@ -261,6 +267,52 @@ void Pipeline::start(const Asked& asked, const policy::Grant& grant) {
         return on_done(id, std::move(report));
     }
     on_progress(id, protocol::EventKind::started, asked.request.action.str());
+}
+
+void Pipeline::adopt(const audit::StoredRecord& intent) {
+    Asked asked;  // of connection 0, which no client has
+    asked.config = authority_.config;
+    asked.received = intent.boottime;
+    asked.shown_peer = intent.record.peer.value_or(audit::PeerFields{});
+    asked.parameters = intent.record.parameters;
+    asked.mac_hex = intent.record.request_mac;
+    asked.remembered = true;
+    auto request = request_of(intent.record);
+    auto grant = request ? grant_again(*asked.config, intent.record, *request, situation())
+                         : tl::unexpected(deny(Code::internal, request.error().message));
+    const auto caller = asked.config->callers.find(CallerName(intent.record.caller.value_or("")));
+    if (caller != asked.config->callers.end()) asked.caller = &caller->second;
+    if (request) asked.request = std::move(*request);
+    if (grant) return start(asked, *grant, true);
+    audit::Record record = intent.record;
+    record.event = audit::EventType::interrupted;
+    record.allowed.reset();
+    record.success = false;
+    record.code = Code::interrupted;
+    record.error = "it went on without the daemon, which may no longer look after it: " + grant.error().detail;
+    recorder_.record(record, Urgency::before_effects);
+    if (asked.caller == nullptr || asked.request.id.empty()) return;
+    Response response;
+    response.code = Code::interrupted;
+    response.error = record.error;
+    answer(asked, std::move(response));
+}
+
+void Pipeline::leave_to_successor() {
+    for (auto entry = running_.begin(); entry != running_.end();) {
+        auto& [id, running] = *entry;
+        if (!running.plan.empty() || !may_outlive_us(running.asked.request.action.str())) {
+            ++entry;
+            continue;
+        }
+        runner_->abandon(id);
+        (void)running.intent->resolve();  // not recorded: the next daemon finds the intent open
+        Response response;
+        response.code = Code::interrupted;
+        response.error = "the daemon is stopping; the work goes on, and the same request again gets its outcome";
+        answer(running.asked, std::move(response));
+        entry = running_.erase(entry);
+    }
 }
 
 /// Everything but running: the row filled in, and for a built-in action what its check sees now.
@@ -279,7 +331,7 @@ void Pipeline::plan(const Asked& asked, policy::Grant grant) {
     }
     const RunId id = next_run_++;
     auto started = runner_->start(
-        id, Job{std::move(grant), asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), true});
+        id, Job{std::move(grant), asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), true, false});
     if (started) running_.emplace(id, std::move(planned));
     else refuse(asked, deny(Code::busy, "the plan's worker could not be started: " + started.error().message));
 }

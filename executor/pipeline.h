@@ -72,6 +72,14 @@ public:
     void set_authority(Authority authority) { authority_ = std::move(authority); }
     void set_shutting_down() { shutting_down_ = true; }
 
+    /// Looks after work that went on while no daemon was there. An intent that nobody may look after any more is
+    /// recorded as interrupted.
+    void adopt(const audit::StoredRecord& intent);
+
+    /// Before the end: work that outlives us is left to the next daemon, its intent open. A rollback may be what ends
+    /// us, and would wait for us for ever.
+    void leave_to_successor();
+
     /// A frame of a connection. Its one answer goes to `send`, now or later.
     void handle(const SignedFrame& frame, ConnectionId id, Connection& connection);
 
@@ -123,7 +131,7 @@ private:
     void plan(const Asked& asked, policy::Grant grant);
 
     void refuse(const Asked& asked, const policy::Denial& denial);
-    void start(const Asked& asked, const policy::Grant& grant);
+    void start(const Asked& asked, const policy::Grant& grant, bool adopted = false);
     [[nodiscard]] Asked ask(ConnectionId id, Connection& connection) const;
     void finish_plan(const Running& running, const actions::Report& report);
     void answer(const Asked& asked, protocol::Response response);

@@ -25,6 +25,11 @@ std::string user_of(const actions::Privilege& privilege) {
 }  // namespace
 
 std::string describe_plan(const policy::Grant& grant) {
+    policy::Arguments arguments;  // as people may see them
+    for (const auto& spec : grant.action().parameters) {
+        if (!grant.arguments().has(spec.name)) continue;
+        arguments.set(spec.name, spec.secret ? std::string("(secret)") : grant.arguments().shown(spec.name));
+    }
     const auto row = row_of(grant.action());
     protocol::JsonWriter writer;
     writer.begin_object();
@@ -37,9 +42,9 @@ std::string describe_plan(const policy::Grant& grant) {
     writer.member_bool("undoes",
                        row.undo != nullptr || (grant.action().command && !grant.action().command->undo.empty()));
     if (const auto& command = grant.action().command) {
-        write_list(writer, "argv", fill_in(command->command, grant.arguments()));
-        if (!command->verify.empty()) write_list(writer, "verify_argv", fill_in(command->verify, grant.arguments()));
-        if (!command->undo.empty()) write_list(writer, "undo_argv", fill_in(command->undo, grant.arguments()));
+        write_list(writer, "argv", fill_in(command->command, arguments));
+        if (!command->verify.empty()) write_list(writer, "verify_argv", fill_in(command->verify, arguments));
+        if (!command->undo.empty()) write_list(writer, "undo_argv", fill_in(command->undo, arguments));
     } else {
         writer.member("does", row.summary);
     }

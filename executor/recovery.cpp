@@ -1,6 +1,7 @@
 #include "executor/recovery.h"
 
 #include "audit/reader.h"
+#include "executor/adoption.h"
 #include "policy/decide.h"
 #include "protocol/mac.h"
 #include "protocol/response.h"
@@ -40,6 +41,9 @@ public:
     /// Called from the newest record backwards; false when the rest is too old to matter.
     bool visit(const StoredRecord& stored);
     [[nodiscard]] const std::vector<StoredRecord>& open_intents() const { return open_; }
+    [[nodiscard]] bool may_have_gone_on(const StoredRecord& intent) const {
+        return intent.boot_id == boot_id_ && may_outlive_us(intent.record.action.value_or(""));
+    }
 
 private:
     [[nodiscard]] BootTime boot_time_of(const StoredRecord& stored) const;
@@ -112,12 +116,13 @@ void Recovery::note_intent(const StoredRecord& stored) {
     if (asked != config_.callers.end() && asked->second.rate_limit)
         limiter_.take(policy::caller_bucket(caller), *asked->second.rate_limit, boot_time_of(stored));
     const auto ended = ended_.find(key_of(record));
-    auto response = ended != ended_.end() ? ended->second : response_of(stored);
+    std::optional<protocol::Response> response = ended != ended_.end() ? ended->second : response_of(stored);
     if (ended == ended_.end()) {
-        response.code = Code::interrupted;
-        response.success = false;
-        response.error = "the daemon ended while this ran; what came of it is not known, and it will not be run again";
+        response->code = Code::interrupted;
+        response->success = false;
+        response->error = "the daemon ended while this ran; what came of it is not known, and it will not be run again";
         open_.push_back(stored);
+        if (may_have_gone_on(stored)) response.reset();  // whoever asks again waits for its end
     }
     remember(stored, response);
     journal_.mark_executed(caller, RequestId(record.request_id.value_or("")));
@@ -152,14 +157,20 @@ bool Recovery::visit(const StoredRecord& stored) {
 
 }  // namespace
 
-Expected<std::size_t> recover_state(const policy::Config& config, const std::string& boot_id, policy::Limiter& limiter,
-                                    policy::Journal& journal, Recorder& recorder) {
+Expected<Recovered> recover_state(const policy::Config& config, const std::string& boot_id, policy::Limiter& limiter,
+                                  policy::Journal& journal, Recorder& recorder) {
     Recovery recovery(config, boot_id, limiter, journal);
     auto read = audit::read_back(config.audit.path, [&](const StoredRecord& stored) { return recovery.visit(stored); });
     if (!read) return tl::unexpected(read.error());
     auto open = recovery.open_intents();
     std::reverse(open.begin(), open.end());
+    Recovered recovered;
     for (auto& stored : open) {
+        if (recovery.may_have_gone_on(stored)) {
+            recovered.gone_on.push_back(std::move(stored));
+            continue;
+        }
+        ++recovered.interrupted;
         audit::Record record = stored.record;
         record.event = EventType::interrupted;
         record.allowed.reset();
@@ -169,7 +180,7 @@ Expected<std::size_t> recover_state(const policy::Config& config, const std::str
         recorder.record(record, Urgency::before_effects);
     }
     recorder.flush();
-    return open.size();
+    return recovered;
 }
 
 }  // namespace luminous_healing::executor

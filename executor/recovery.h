@@ -3,6 +3,7 @@
 // limiter's windows, and intents that never got an outcome.
 
 #include "audit/log.h"
+#include "audit/record.h"
 #include "base/clock.h"
 #include "base/expected.h"
 #include "executor/recorder.h"
@@ -15,10 +16,15 @@
 
 namespace luminous_healing::executor {
 
-/// Reads back as far as the configuration's windows reach, fills limiter and journal, and records `interrupted` for
-/// every open intent: those requests are never run again. The number of them.
-[[nodiscard]] Expected<std::size_t> recover_state(const policy::Config& config, const std::string& boot_id,
-                                                  policy::Limiter& limiter, policy::Journal& journal,
-                                                  Recorder& recorder);
+struct Recovered {
+    std::size_t interrupted = 0;
+    std::vector<audit::StoredRecord> gone_on;  ///< open intents whose work may have gone on without us (adoption.h)
+};
+
+/// Reads back as far as the configuration's windows reach and fills limiter and journal. Open intents are never run
+/// again: those whose work may have gone on are returned, oldest first, and stay unanswered in the journal; for every
+/// other one `interrupted` is recorded.
+[[nodiscard]] Expected<Recovered> recover_state(const policy::Config& config, const std::string& boot_id,
+                                                policy::Limiter& limiter, policy::Journal& journal, Recorder& recorder);
 
 }  // namespace luminous_healing::executor

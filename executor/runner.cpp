@@ -1,6 +1,7 @@
 #include "executor/runner.h"
 
 #include "actions/registry.h"
+#include "actions/transient_unit.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "executor/worker_row.h"
@@ -156,7 +157,8 @@ void carry_out_and_report(const actions::Action& row, const Job& job, BootTime d
         const auto ms = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count());
         return ::poll(&control, 1, ms) == 1 && ::read(kWorkerControl, &confirmed, 1) == 1;
     };
-    const auto report = actions::carry_out(row, context, job.plan);
+    const auto report =
+        job.adopted ? actions::finish_adopted(row, context) : actions::carry_out(row, context, job.plan);
     (void)write_all(kWorkerReport, encode_report(report));
 }
 
@@ -263,6 +265,13 @@ void Runner::kill(Run& run, Code why) {
     run.timer = loop_.after(kTermGrace, [this, &run] { kill(run, run.killed); });  // until it is seen to be gone
 }
 
+void Runner::abandon(RunId id) {
+    const auto run = runs_.extract(id);
+    if (run.empty()) return;
+    signal_group(run.mapped()->worker, SIGKILL);
+    ::waitpid(run.mapped()->worker.pid, nullptr, 0);  // killed: it ends at once
+}
+
 void Runner::cancel_all() {
     for (auto& [id, run] : runs_) {
         if (run->killed == Code::ok) kill(*run, Code::cancelled);
@@ -313,7 +322,7 @@ void Runner::conclude_stage(Run& run) {
         if (!run.report) run.report = make_report(Code::action_failed, "the worker " + how, Verdict::unverifiable);
     } else if (run.stage == Stage::command) {
         run.report = succeeded ? make_report(Code::ok, {}, Verdict::unverifiable)
-                               : make_report(Code::action_failed, "the command " + how, Verdict::unchanged);
+                               : make_report(Code::action_failed, "the command " + how, Verdict::unverifiable);
         run.report->facts.set(run.exited_normally ? "exit_status" : "signal", std::int64_t{run.status});
     } else {
         const auto facts = run.report->facts;

@@ -30,6 +30,7 @@ struct Job {
     std::shared_ptr<const policy::Config> config;  ///< the grant points into it
     std::string request_id;  ///< CALLER:ID, unique over all callers: transient units are named after it
     bool plan = false;       ///< only the action's check, without any privilege
+    bool adopted = false;    ///< only the end of what an earlier daemon started (adoption.h)
 };
 
 class Runner {
@@ -52,6 +53,9 @@ public:
 
     [[nodiscard]] bool is_busy(const std::string& target) const;
     [[nodiscard]] std::size_t running() const noexcept { return runs_.size(); }
+
+    /// Ends the worker without a report: what it looked after goes on without it.
+    void abandon(RunId id);
 
     /// Ends all with `cancelled`; their on_done follows when nothing is left of them.
     void cancel_all();

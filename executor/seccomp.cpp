@@ -48,7 +48,6 @@ const Names kBasics{"brk",
                     "rt_sigprocmask",
                     "rt_sigaction",
                     "sched_yield",
-                    "tgkill",
                     "gettimeofday",
                     "time",
                     "sched_getaffinity"};
@@ -116,8 +115,9 @@ const Names kSockets{"connect",     "sendto",     "sendmsg",    "recvfrom", "rec
 /// The gate creates nothing: its sockets are handed to it.
 const Names kGate{"recvfrom", "recvmsg", "sendto", "sendmsg", "fcntl", "getsockopt"};
 
-/// What no healing command needs: power over the kernel, over other processes, new name spaces, and (setsid,
-/// setpgid) a way out of the group by which it is ended.
+/// What no healing command needs: power over the kernel, over other processes, new name spaces, (setsid, setpgid) a
+/// way out of the group by which it is ended, memory that outlives it, and the calls on modes and owners of files,
+/// which Landlock does not rule: uid 0 without any capability may still chmod whatever root owns.
 const Names kForbidden{"setsid",
                        "setpgid",
                        "ptrace",
@@ -158,6 +158,21 @@ const Names kForbidden{"setsid",
                        "setns",
                        "syslog",
                        "acct",
+                       "chmod",
+                       "fchmod",
+                       "fchmodat",
+                       "fchmodat2",
+                       "chown",
+                       "fchown",
+                       "lchown",
+                       "fchownat",
+                       "setxattr",
+                       "lsetxattr",
+                       "fsetxattr",
+                       "removexattr",
+                       "lremovexattr",
+                       "fremovexattr",
+                       "shmget",
                        "settimeofday",
                        "clock_settime",
                        "clock_adjtime",
@@ -225,11 +240,27 @@ Expected<void> restrict_command(scmp_filter_ctx context, bool network) {
     return {};
 }
 
+/// Limits, priority and affinity of itself only: pid 0. With another's pid the first of them ends the executor.
+Expected<void> keep_to_itself(scmp_filter_ctx context) {
+    const std::uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+    int error = 0;
+    for (const int call : {SCMP_SYS(prlimit64), SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setscheduler),
+                           SCMP_SYS(sched_setparam), SCMP_SYS(sched_setattr)}) {
+        if (error == 0) error = seccomp_rule_add(context, refuse, call, 1, argument(0, SCMP_CMP_NE, 0));
+    }
+    for (const int call : {SCMP_SYS(setpriority), SCMP_SYS(ioprio_set)}) {
+        if (error == 0) error = seccomp_rule_add(context, refuse, call, 1, argument(1, SCMP_CMP_NE, 0));
+    }
+    if (error < 0) return fail_errno("seccomp rule", -error);
+    return {};
+}
+
 Expected<FilterProgram> command_filter(bool network) {
     const Context context = make_context(SCMP_ACT_ALLOW);
     if (context == nullptr) return fail("seccomp_init");
     if (auto ok = add(context.get(), SCMP_ACT_ERRNO(EPERM), kForbidden); !ok) return tl::unexpected(ok.error());
     if (auto ok = restrict_command(context.get(), network); !ok) return tl::unexpected(ok.error());
+    if (auto ok = keep_to_itself(context.get()); !ok) return tl::unexpected(ok.error());
     return compile(context.get());
 }
 
@@ -252,6 +283,10 @@ Expected<FilterProgram> worker_filter(actions::SyscallClass syscalls, bool netwo
     for (const auto& names : {kBasics, kWaiting, kFiles}) {
         if (auto ok = add(context.get(), SCMP_ACT_ALLOW, names); !ok) return tl::unexpected(ok.error());
     }
+    if (const int error =
+            seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, argument(0, SCMP_CMP_EQ, 0));
+        error < 0)
+        return fail_errno("seccomp rule for prlimit64", -error);
     if (syscalls == SyscallClass::processes) {
         if (auto ok = add(context.get(), SCMP_ACT_ALLOW, {"pidfd_open", "pidfd_send_signal"}); !ok)
             return tl::unexpected(ok.error());

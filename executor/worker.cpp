@@ -44,7 +44,7 @@ void default_signals() {
 /// `control` as 4 when there is one; the Landlock ruleset as 5 until it is applied; nothing else. Sources are first
 /// moved out of the way of their targets.
 void arrange_descriptors(int output, int report, int control, int ruleset) {
-    const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 64); };
+    const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); };
     const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const int out = output < 0 ? null : away(output);
     const int rep = away(report);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "policy/unit_name.h"
+#include "protocol/mac.h"
 
 #include <algorithm>
 
@@ -123,7 +124,11 @@ std::string Decision::target_of(const Arguments& arguments) const {
     std::string target = action_->target_group;
     if (!action_->target_parameter.empty()) return target + ":" + arguments.shown(action_->target_parameter);
     if (action_->command) {
-        for (const auto& [key, value] : arguments.all()) target += ":" + arguments.shown(key);
+        for (const auto& spec : action_->parameters) {
+            const std::string value = arguments.shown(spec.name);
+            const auto digest = protocol::sha256(value);
+            target += ":" + (spec.secret ? to_hex({digest.data(), digest.size()}) : value);
+        }
     }
     return target;
 }
@@ -131,7 +136,8 @@ std::string Decision::target_of(const Arguments& arguments) const {
 Decision::Outcome Decision::nothing_in_the_way() {
     grant_.target_ = target_of(grant_.arguments_);
     if (situation_.is_busy && situation_.is_busy(grant_.target_)) {
-        auto denial = deny(Code::busy, action_->where, "something is already running on " + grant_.target_);
+        auto denial =
+            deny(Code::busy, action_->where, "something is already running on the target of \"" + name() + "\"");
         denial.retry_after = 1s;
         return denial;
     }

@@ -49,7 +49,7 @@ Checked check_integer(const ParameterSpec& spec, const Json& value) {
 }
 
 Checked check_string(const ParameterSpec& spec, const std::string& text) {
-    const std::string shown = "\"" + printable_line(text, kShown) + "\"";
+    const std::string shown = spec.secret ? "a secret" : "\"" + printable_line(text, kShown) + "\"";
     if (text.empty()) return invalid("parameter \"" + spec.name + "\" is empty");
     if (text.size() > spec.max_length)
         return invalid("parameter \"" + spec.name + "\" is longer than " + std::to_string(spec.max_length) + " bytes");

@@ -21,6 +21,12 @@ struct Pattern::Compiled {
 Expected<Pattern> Pattern::compile(std::string_view expression) {
     if (expression.empty()) return fail("an empty pattern");
     if (expression.find('\0') != std::string_view::npos) return fail("a pattern with a NUL");
+    for (std::size_t i = 0; i + 1 < expression.size(); ++i) {
+        if (expression[i] != '\\') continue;
+        ++i;  // the escaped character, which may be a backslash itself
+        // Matching one takes time without bound, and the daemon has one thread.
+        if (expression[i] >= '1' && expression[i] <= '9') return fail("a pattern with a back reference");
+    }
     auto compiled = std::make_shared<Compiled>();
     const std::string anchored = "^(" + std::string(expression) + ")$";
     const int error = regcomp(&compiled->regex, anchored.c_str(), REG_EXTENDED);

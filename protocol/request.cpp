@@ -14,6 +14,15 @@ constexpr std::array<std::string_view, 9> kMembers{"id",       "action",      "p
                                                    "audience", "deadline_ms", "stream",     "reason"};
 constexpr std::size_t kMaxActionLength = 64;
 
+/// 1 to `most` of [A-Za-z0-9._:-].
+bool is_plain_name(std::string_view id, std::size_t most) {
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+               c == ':' || c == '-';
+    };
+    return !id.empty() && id.size() <= most && std::all_of(id.begin(), id.end(), allowed);
+}
+
 tl::unexpected<Error> wrong(std::string_view name, std::string_view what) {
     return fail("\"" + std::string(name) + "\" " + std::string(what));
 }
@@ -64,7 +73,7 @@ Expected<void> read_identity(const Json& object, Request& request) {
     if (!is_valid_request_id(*id)) return wrong("id", "must be 1 to 128 of A-Z a-z 0-9 . _ : -");
     const auto action = required_text(object, "action");
     if (!action) return tl::unexpected(action.error());
-    if (action->empty() || action->size() > kMaxActionLength) return wrong("action", "must have 1 to 64 characters");
+    if (!is_plain_name(*action, kMaxActionLength)) return wrong("action", "must be 1 to 64 of A-Z a-z 0-9 . _ : -");
     const auto timestamp = required_text(object, "timestamp");
     if (!timestamp) return tl::unexpected(timestamp.error());
     const auto time = parse_rfc3339(*timestamp);
@@ -77,13 +86,7 @@ Expected<void> read_identity(const Json& object, Request& request) {
 
 }  // namespace
 
-bool is_valid_request_id(std::string_view id) {
-    const auto allowed = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-               c == ':' || c == '-';
-    };
-    return !id.empty() && id.size() <= kMaxIdLength && std::all_of(id.begin(), id.end(), allowed);
-}
+bool is_valid_request_id(std::string_view id) { return is_plain_name(id, kMaxIdLength); }
 
 Expected<Request> parse_request(std::string_view bytes) {
     const auto object = read_json_object(bytes, kMaxFrame);
@@ -112,7 +115,7 @@ Expected<Request> parse_request_v1(std::string_view id, std::string_view action,
     Request request;
     request.legacy_v1 = true;
     if (!is_valid_request_id(id)) return wrong("id", "must be 1 to 128 of A-Z a-z 0-9 . _ : -");
-    if (action.empty() || action.size() > kMaxActionLength) return wrong("action", "must have 1 to 64 characters");
+    if (!is_plain_name(action, kMaxActionLength)) return wrong("action", "must be 1 to 64 of A-Z a-z 0-9 . _ : -");
     const auto time = parse_naive_local(timestamp);
     if (!time) return wrong("timestamp", "must be local time without a zone, like 2026-11-21T10:00:00");
     const auto object = read_json_object(parameters, kMaxFrame);

@@ -251,7 +251,7 @@ class Codes(daemon.Scenario):
     def test_not_healed(self):
         """not_healed: it ran, but verify does not find the machine healed (A40)."""
         answer = self.assertCode(self.ask("sick"), "not_healed")
-        self.assertEqual(answer["verdict"], "unchanged")
+        self.assertEqual(answer["verdict"], "unverifiable")
 
     def test_no_key_is_ever_told(self):
         """A39: no answer, record or journal line holds a key or a piece of one."""

@@ -147,7 +147,7 @@ class Daemon:
     # --- what it reads ---
 
     def add_key(self, name, key=None):
-        key = key or secrets.token_hex(32)
+        key = secrets.token_hex(32) if key is None else key
         path = os.path.join(self.key_folder, name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -197,6 +197,10 @@ class Daemon:
     def spawn(self, *arguments):
         self.process = subprocess.Popen([BINARY, "--config", self.config_path, *arguments], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.environment())
+        return self.watch()
+
+    def watch(self):
+        """Begins to read its standard error and to watch for its end."""
         self._pidfd = os.pidfd_open(self.process.pid)
         self._reader = threading.Thread(target=self._read_stderr, args=(self.process.stderr,), daemon=True)
         self._reader.start()
@@ -352,7 +356,7 @@ class Daemon:
                 and all(record.get(name) == value for name, value in members.items())]
 
     def check_log(self):
-        if not os.path.exists(self.log_path):
+        if os.path.islink(self.log_path) or not os.path.isfile(self.log_path):
             return
         records = self.records()
         first = records[0]["seq"] if records and self.log_was_harmed else 1

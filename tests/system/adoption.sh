@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # Work in a transient unit goes on while the daemon is restarted, by a kill, by systemctl or by itself, and its outcome is
 # recorded and answered afterwards. nix is Debian's; NixOS cannot be had here, so the systems that a rollback switches
 # between are made of one script each, on the paths of NixOS.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # The installed daemon on a real systemd: socket activation, the actions, who may ask, reload.
 source "$(dirname "$(readlink -f "$0")")/common.sh"
 source "$(dirname "$(readlink -f "$0")")/package.sh"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # The gate holds nothing, and whoever takes it over gets nothing: a daemon whose gate does what /run/lab-gate says.
 source "$(dirname "$(readlink -f "$0")")/common.sh"
 source "$(dirname "$(readlink -f "$0")")/package.sh"

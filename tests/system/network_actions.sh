@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # restart_network with systemd-networkd and with NetworkManager, on a veth pair in the lab's own network.
 source "$(dirname "$(readlink -f "$0")")/common.sh"
 gone() { [[ -z $(systemctl list-units --all --no-legend --plain "luminous-healing-network-*") ]]; }

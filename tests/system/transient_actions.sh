@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # Actions that run as transient units: vacuum_journal, clean_nix_store, rollback_generation, and finding such a unit
 # again after the daemon's restart. Nix is Debian's; the systems it switches between are made of a script each.
 source "$(dirname "$(readlink -f "$0")")/common.sh"

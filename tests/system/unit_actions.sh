@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # restart_service, start_service, stop_service, reload_service and reset_failed on a real systemd.
 source "$(dirname "$(readlink -f "$0")")/common.sh"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091,SC2015,SC2086,SC2154,SC2317
+# shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
 # What workers hold, against their rows; and what each can do of what the others are for.
 source "$(dirname "$(readlink -f "$0")")/common.sh"
 source "$(dirname "$(readlink -f "$0")")/package.sh"
