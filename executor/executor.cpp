@@ -157,6 +157,7 @@ void Executor::watch_signals() {
 // --- connections -----------------------------------------------------------------------------------------------------
 
 void Executor::on_accept() {
+    if (!gate_.is_up()) return loop_.set_io_events(accept_, 0);  // until there is a gate to read them
     while (true) {
         UniqueFd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (socket.valid()) {
@@ -265,6 +266,7 @@ void Executor::on_gate_lost(const std::string& why) {
     gate_delay_ = soon ? std::min<Micros>(gate_delay_ * 2, 1s) : kGateRestartDelay;
     gate_restart_ = loop_.after(gate_delay_, [this] {
         gate_started_ = now().boot;
+        loop_.set_io_events(accept_, EPOLLIN);
         if (auto started = start_gate(); !started) {
             log_error("the gate could not be started again: " + started.error().message);
             on_gate_lost(started.error().message);

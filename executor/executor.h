@@ -26,7 +26,7 @@ struct ExecutorSetup {
     std::optional<std::string> socket_override;
     std::shared_ptr<const policy::Config> config;
     Host host;
-    std::optional<uid_t> gate_user;  ///< when we are root: who the gate becomes
+    std::optional<Credentials> gate_user;  ///< when we are root: who the gate becomes
 };
 
 class Executor {

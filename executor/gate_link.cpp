@@ -5,6 +5,7 @@
 #include "executor/privileges.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,9 +19,10 @@ namespace luminous_healing::executor {
 namespace {
 
 constexpr std::size_t kMaxQueued = 32U << 20U;  // bytes; a gate that lets more pile up is not reading
+constexpr int kFarewell = 1000;                 // ms that the gate has to write the last answers
 constexpr int kBatch = 256;                     // messages taken in one turn before their records are committed
 
-[[noreturn]] void become_gate(int program, int channel, std::optional<uid_t> run_as) {
+[[noreturn]] void become_gate(int program, int channel, const std::optional<Credentials>& run_as) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -32,7 +34,7 @@ constexpr int kBatch = 256;                     // messages taken in one turn be
     ::dup2(moved, kGateChannel);
     ::syscall(SYS_close_range, kGateChannel + 1, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
     limit_bounding(0);  // here, while CAP_SETPCAP is held: the gate itself comes too late
-    if (run_as && !become({*run_as, static_cast<gid_t>(*run_as), {}}, 0)) ::_exit(1);
+    if (run_as && !become(*run_as, 0)) ::_exit(1);
     if (!run_as && !set_capabilities(0)) ::_exit(1);
     char name[] = "luminous-healingd";
     char mode[] = "--gate";
@@ -45,9 +47,18 @@ constexpr int kBatch = 256;                     // messages taken in one turn be
 
 }  // namespace
 
-GateLink::~GateLink() { end_process(); }
+/// The last answers are in the channel: the gate passes them on, meets its end, and ends. One that does not is killed.
+GateLink::~GateLink() {
+    io_.reset();
+    channel_.reset();
+    if (pid_ <= 0) return;
+    const UniqueFd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    pollfd waiting{ended.get(), POLLIN, 0};
+    (void)::poll(&waiting, 1, kFarewell);
+    end_process();
+}
 
-Expected<void> GateLink::start(std::optional<uid_t> run_as) {
+Expected<void> GateLink::start(const std::optional<Credentials>& run_as) {
     auto channel = make_channel();
     if (!channel) return tl::unexpected(channel.error());
     const UniqueFd program(::open("/proc/self/exe", O_PATH | O_CLOEXEC));

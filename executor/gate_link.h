@@ -6,6 +6,7 @@
 #include "base/unique_fd.h"
 #include "executor/channel.h"
 #include "executor/event_loop.h"
+#include "executor/privileges.h"
 
 #include <sys/types.h>
 
@@ -29,7 +30,7 @@ public:
     ~GateLink();
 
     /// Starts the program anew as `--gate` (it never shares memory with us), as `run_as` when we are root.
-    [[nodiscard]] Expected<void> start(std::optional<uid_t> run_as);
+    [[nodiscard]] Expected<void> start(const std::optional<Credentials>& run_as);
 
     void add_connection(ConnectionId id, uid_t uid, const UniqueFd& socket);
     void write(ConnectionId id, std::string_view bytes, std::uint64_t flags);
@@ -38,6 +39,8 @@ public:
     /// Has it answered the last ping?
     [[nodiscard]] bool answered() const noexcept { return !ping_unanswered_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    /// Is there a gate to give connections to?
+    [[nodiscard]] bool is_up() const noexcept { return channel_.valid(); }
 
 private:
     void send(std::string bytes, UniqueFd fd);

@@ -183,15 +183,15 @@ Expected<void> step_down(const policy::Config& config, bool* bounded) {
 }
 
 /// Who the gate becomes, when we may choose: the service's user, else a uid that nobody has.
-std::optional<uid_t> gate_user(const policy::Config& config) {
+std::optional<Credentials> gate_user(const policy::Config& config) {
     if (::geteuid() != 0) return {};
     if (config.daemon.user) {
-        if (const auto who = credentials_of(*config.daemon.user)) return who->uid;
+        if (const auto who = credentials_of(*config.daemon.user)) return Credentials{who->uid, who->gid, {}};
     }
     // One that no account has: whoever shares the gate's uid could stop it. Debian keeps 65000 to 65533 free.
     uid_t uid = 65533;
     while (uid > 65000 && ::getpwuid(uid) != nullptr) --uid;
-    return uid;
+    return Credentials{uid, static_cast<gid_t>(uid), {}};
 }
 
 /// After stepping down: could a reload read the keys again? Better to say so now than at the first reload.

@@ -388,7 +388,10 @@ void Pipeline::on_done(RunId id, actions::Report report) {
 }
 
 void Pipeline::refuse_malformed(std::string_view why, ConnectionId id, Connection& connection) {
-    refuse(ask(id, connection), deny(Code::bad_request, std::string(why)));
+    Asked asked = ask(id, connection);
+    // What it was meant to be cannot be known; where the prototype's clients are served, they are told in their words.
+    asked.legacy_v1 = asked.config->daemon.legacy_v1;
+    refuse(asked, deny(Code::bad_request, std::string(why)));
 }
 
 void Pipeline::refuse(const Asked& asked, const Denial& denial) {

@@ -78,6 +78,8 @@ int open_program(const std::string& path) {
     if (fd < 0) give_up("open " + path + ": " + std::strerror(errno));
     struct stat status {};
     if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) give_up(path + " is not a regular file");
+    if (status.st_uid != 0 && status.st_uid != ::geteuid())
+        give_up(path + " belongs neither to root nor to the daemon's user");
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) give_up(path + " can be written by others than its owner");
     return fd;
 }
