@@ -175,7 +175,10 @@ Expected<void> step_down(const policy::Config& config, bool* bounded) {
     if (::geteuid() == 0)
         log_warning("running as uid 0 with its capabilities cut; set daemon.user, or start it by systemd");
     CapabilitySet keep = needed_capabilities(config, ::geteuid());
-    if (::geteuid() == 0) keep |= capability_bit("cap_kill").value_or(0);  // the gate is nobody then, and must be ended
+    if (::geteuid() == 0) {  // the gate has another uid then: it must be ended, and started again
+        for (const char* const name : {"cap_kill", "cap_setuid", "cap_setgid"})
+            keep |= capability_bit(name).value_or(0);
+    }
     bool cut = false;
     auto confined = confine_executor(keep, &cut);
     *bounded = *bounded || cut;

@@ -74,7 +74,7 @@ void confine_or_give_up(WorkerConfinement row) {
 
 /// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
 int open_program(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait
     if (fd < 0) give_up("open " + path + ": " + std::strerror(errno));
     struct stat status {};
     if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) give_up(path + " is not a regular file");
