@@ -319,7 +319,10 @@ class Start(daemon.Scenario):
         """A01: odd variables and an empty argv[0] do not keep it from working as ever."""
         d = self.make(CONFIG, env={"PATH": "", "IFS": "x", "LANG": "xx_XX.UTF-8", "TZ": ":/etc/shadow",
                                    "LD_LIBRARY_PATH": "", "OPENSSL_CONF": "/dev/null", "LISTEN_FDS": "x"})
-        d.start()
+        d.process = subprocess.Popen(["", "--config", d.config_path], executable=daemon.BINARY, env=d.environment(),
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        d.watch()
+        d.await_notification("READY=1")
         self.assertCode(d.ask("hello"), "ok")
 
 
