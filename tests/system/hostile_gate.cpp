@@ -7,7 +7,7 @@
 //   descriptor  a descriptor with a message       stranger  a request of a connection that there is not
 //   flood       requests without end              silence   nothing, ever
 //   unsigned    a request nobody signed, for each connection
-//   swapped     the signed request of one of two clients, as if the other had sent it
+//   swapped     the signed request with the id "stolen", as if a client of another user had sent it
 
 #include "base/file.h"
 #include "base/text.h"
@@ -23,9 +23,8 @@
 
 #include <array>
 #include <cstring>
-#include <iterator>
-#include <map>
 #include <string>
+#include <vector>
 
 int luminous_main(int argc, char** argv);  // main() of executor/main.cpp
 
@@ -67,54 +66,69 @@ bool attack_at_once(const std::string& mode) {
     return true;
 }
 
-/// The signed request that waits on a client's socket, once it is there.
-protocol::EnvelopeV2 read_request(int socket, std::string& bytes) {
-    std::array<char, 65536> buffer{};
-    while (bytes.find('\n') == std::string::npos) {
-        pollfd waiting{socket, POLLIN, 0};
-        (void)::poll(&waiting, 1, -1);
-        const ssize_t n = ::recv(socket, buffer.data(), buffer.size(), 0);
-        if (n > 0) bytes.append(buffer.data(), static_cast<std::size_t>(n));
-        else if (n == 0) break;
-    }
-    bytes.erase(bytes.find('\n'));
-    const auto envelope = protocol::parse_envelope(bytes);
-    if (envelope && std::holds_alternative<protocol::EnvelopeV2>(*envelope))
-        return std::get<protocol::EnvelopeV2>(*envelope);
-    return {};
+struct Client {
+    ConnectionId id;
+    UniqueFd socket;
+    std::string bytes;  // that it has sent
+};
+
+uid_t user_of(const Client& client) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    (void)::getsockopt(client.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    return peer.uid;
 }
 
-/// Whichever of the two clients asks: its request is sent as if the other one had.
-void send_as_the_other(const std::map<ConnectionId, UniqueFd>& clients) {
-    const auto& [first, second] = std::pair(clients.begin(), std::next(clients.begin()));
-    std::array<pollfd, 2> waiting{pollfd{first->second.get(), POLLIN, 0}, pollfd{second->second.get(), POLLIN, 0}};
-    (void)::poll(waiting.data(), waiting.size(), -1);
-    const bool first_asks = waiting[0].revents != 0;
-    std::string bytes;
-    const auto stolen = read_request(waiting[first_asks ? 0 : 1].fd, bytes);
-    const std::string_view mac{stolen.mac.bytes.data(), stolen.mac.bytes.size()};
-    send_bytes(encode({.type = MessageType::request_v2,
-                       .connection = first_asks ? second->first : first->first,
-                       .fields = {stolen.caller, mac, stolen.request}}));
+/// Reads what has come; false when the client has gone.
+bool read_more(Client& client) {
+    std::array<char, 65536> buffer{};
+    const ssize_t n = ::recv(client.socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n > 0) client.bytes.append(buffer.data(), static_cast<std::size_t>(n));
+    return n > 0;
+}
+
+/// The request with the id "stolen", once it is there, is sent as if a client of another user had.
+void swap_the_stolen(const std::vector<Client>& clients) {
+    for (const Client& victim : clients) {
+        const std::string_view line = std::string_view(victim.bytes).substr(0, victim.bytes.find('\n'));
+        if (line.size() == victim.bytes.size() || line.find("stolen") == std::string_view::npos) continue;
+        const auto parsed = protocol::parse_envelope(line);
+        if (!parsed || !std::holds_alternative<protocol::EnvelopeV2>(*parsed)) continue;
+        const auto& envelope = std::get<protocol::EnvelopeV2>(*parsed);
+        const std::string_view mac{envelope.mac.bytes.data(), envelope.mac.bytes.size()};
+        for (const Client& other : clients)
+            if (user_of(other) != user_of(victim))
+                return send_bytes(encode({.type = MessageType::request_v2,
+                                          .connection = other.id,
+                                          .fields = {envelope.caller, mac, envelope.request}}));
+    }
+}
+
+/// What the executor says: a sign of life is answered, a new client is kept and, by mode, spoken for.
+void hear_executor(const std::string& mode, std::vector<Client>& clients) {
+    auto received = receive_message(kGateChannel);
+    if (!received || received->bytes.empty()) ::_exit(0);
+    const auto message = decode(received->bytes);
+    if (!message) ::_exit(1);
+    if (message->type == MessageType::ping) send_bytes(encode({.type = MessageType::pong}));
+    if (message->type != MessageType::connection) return;
+    const ConnectionId id = message->connection;
+    clients.push_back({id, std::move(received->fd), {}});
+    if (mode == "unsigned") send_bytes(unsigned_request(id));
+    while (mode == "flood") send_bytes(unsigned_request(id));
 }
 
 [[noreturn]] void attack_connections(const std::string& mode) {
-    std::map<ConnectionId, UniqueFd> clients;
+    std::vector<Client> clients;
     while (true) {
-        pollfd waiting{kGateChannel, POLLIN, 0};
-        (void)::poll(&waiting, 1, -1);
-        auto received = receive_message(kGateChannel);
-        if (!received || received->bytes.empty()) ::_exit(0);
-        const auto message = decode(received->bytes);
-        if (!message) ::_exit(1);
-        if (message->type == MessageType::ping) send_bytes(encode({.type = MessageType::pong}));
-        if (message->type != MessageType::connection) continue;
-        const ConnectionId id = message->connection;
-        clients[id] = std::move(received->fd);
-        if (mode == "unsigned") send_bytes(unsigned_request(id));
-        while (mode == "flood") send_bytes(unsigned_request(id));
-        if (mode != "swapped" || clients.size() != 2) continue;
-        send_as_the_other(clients);
+        std::vector<pollfd> waiting{{kGateChannel, POLLIN, 0}};
+        for (const Client& client : clients) waiting.push_back({client.socket.get(), POLLIN, 0});
+        (void)::poll(waiting.data(), waiting.size(), -1);
+        for (std::size_t i = clients.size(); i > 0; --i)
+            if (waiting[i].revents != 0 && !read_more(clients[i - 1]))
+                clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i - 1));
+        if (waiting[0].revents != 0) hear_executor(mode, clients);
+        if (mode == "swapped") swap_the_stolen(clients);
     }
 }
 
