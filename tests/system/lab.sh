@@ -126,6 +126,7 @@ leave_no_cgroup() {
     done
     # Version 2 may be there without being mounted, as on a machine that boots with version 1.
     mkdir -p "$work/cgroup2"
+    # shellcheck disable=SC2016  # $1 and $2 are the inner shell's
     unshare --mount sh -c 'mount -t cgroup2 none "$1" && find "$1/$2" -depth -type d -exec rmdir {} +' - \
         "$work/cgroup2" "$machine" 2>/dev/null
 }
@@ -191,11 +192,13 @@ while [[ ${1:-} == --* ]]; do
 done
 [[ $# -ge 1 ]] || fail "which script? see the head of $0"
 [[ $EUID -eq 0 ]] || { echo "lab: only root can boot a system" >&2; exit 77; }
-command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null ||
-    fail "missing: apt-get install mmdebstrap systemd-container"
-script=$(readlink -f "$1") && [[ -f $script ]] || fail "no such script: $1"
+for program in mmdebstrap systemd-nspawn; do
+    command -v "$program" >/dev/null || fail "missing $program: apt-get install mmdebstrap systemd-container"
+done
+script=$(readlink -f "$1")
+[[ -f $script ]] || fail "no such script: $1"
 shift
-[[ $build == "$project"/* || ! -d $build ]] || binds+=("--bind-ro=$build")
-[[ $script == "$project"/* ]] || binds+=("--bind-ro=$(dirname "$script")")
+if [[ $build != "$project"/* && -d $build ]]; then binds+=("--bind-ro=$build"); fi
+if [[ $script != "$project"/* ]]; then binds+=("--bind-ro=$(dirname "$script")"); fi
 find_root
 run_in_lab "$script" "$@"
