@@ -286,6 +286,11 @@ class Daemon:
         assert len(gates) == 1, gates
         return gates[0]
 
+    def confined_gate(self):
+        """The gate's PID once it has answered: it reads nothing before it is confined."""
+        self.ask("status")
+        return self.gate_pid()
+
     # --- talking to it ---
 
     def connect(self):

@@ -33,7 +33,7 @@ class Privileges(daemon.Scenario):
         """daemon.user: executor and gate run as that user, with no more capabilities than the actions need."""
         uid = pwd.getpwnam(USER).pw_uid
         d = self.start_as('[actions.a]\ncommand = ["/bin/true"]')
-        for pid in d.pid, d.gate_pid():
+        for pid in d.pid, d.confined_gate():
             self.assertEqual(proc(pid, "Uid"), [str(uid)] * 4)
             for name in "CapPrm", "CapEff", "CapInh", "CapAmb":
                 self.assertEqual(capabilities(pid, name), 0, name)
@@ -49,7 +49,7 @@ class Privileges(daemon.Scenario):
         d = self.start('[actions.a]\ncommand = ["/bin/true"]')
         d.await_journal("running as uid 0 with its capabilities cut")
         self.assertEqual(proc(d.pid, "Uid")[0], "0")
-        self.assertNotEqual(proc(d.gate_pid(), "Uid")[0], "0")
+        self.assertNotEqual(proc(d.confined_gate(), "Uid")[0], "0")
         self.assertEqual(capabilities(d.gate_pid()), 0)
         dangerous = 1 << 21 | 1 << 16 | 1 << 19 | 1 << 1 | 1 << 2  # sys_admin sys_module sys_ptrace dac_override/search
         self.assertEqual(capabilities(d.pid) & dangerous, 0)
@@ -58,7 +58,7 @@ class Privileges(daemon.Scenario):
         """The gate has its user's group and no other."""
         user = next(u for u in pwd.getpwall() if u.pw_uid not in (0, u.pw_gid) and u.pw_uid < 60000)
         d = self.start_as('[actions.a]\ncommand = ["/bin/true"]', user=user.pw_name)
-        gate = d.gate_pid()
+        gate = d.confined_gate()
         self.assertEqual(proc(gate, "Gid"), [str(user.pw_gid)] * 4)
         self.assertIn(proc(gate, "Groups"), ([], [str(user.pw_gid)]))
 
@@ -160,7 +160,7 @@ class Privileges(daemon.Scenario):
     def test_keys_are_not_in_memory_that_others_can_read(self):
         """A39: nobody but root can look into the daemon or the gate; no worker and no environment holds a key."""
         d = self.start_as('[actions.a]\ncommand = ["/bin/true"]')
-        for pid in d.pid, d.gate_pid():
+        for pid in d.pid, d.confined_gate():
             self.assertEqual(os.stat(f"/proc/{pid}/environ").st_uid, 0)  # not dumpable: proc(5)
         with open(f"/proc/{d.pid}/environ", "rb") as file:
             self.assertNotIn(d.keys["tester"].encode(), file.read())
