@@ -87,7 +87,7 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
                                       pipeline_->on_progress(id, kind, text);
                                   },
                                   [this](RunId id, actions::Report report) {
-                                      pipeline_->on_done(id, std::move(report));
+                                      pipeline_->on_done(id, report);
                                       stop_when_idle();
                                   }},
                                  secret_folders(*setup_.config, setup_.sources));
@@ -282,10 +282,10 @@ void Executor::end_turn() {
 void Executor::on_watchdog() {
     if (!watchdog_interval_) {
         std::uint64_t usec = 0;
-        const bool watched = sd_watchdog_enabled(0, &usec) > 0;
+        watched_ = sd_watchdog_enabled(0, &usec) > 0;
         watchdog_interval_ =
-            watched ? std::min<Micros>(Micros(static_cast<std::int64_t>(usec)) / 3, kGateCheck) : kGateCheck;
-    } else if (gate_.answered()) {
+            watched_ ? std::min<Micros>(Micros(static_cast<std::int64_t>(usec)) / 3, kGateCheck) : kGateCheck;
+    } else if (watched_ && gate_.answered()) {  // unasked for, the datagrams may pile up until we wait for their reader
         sd_notify(0, "WATCHDOG=1");
     }
     gate_.ping();

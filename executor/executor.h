@@ -80,6 +80,7 @@ private:
     EventSource gate_restart_;
     std::vector<EventSource> signals_;
     std::optional<Micros> watchdog_interval_;
+    bool watched_ = false;  // WATCHDOG_USEC is set: systemd waits for our signs of life
 };
 
 }  // namespace luminous_healing::executor

@@ -27,6 +27,8 @@ public:
     };
 
     GateLink(EventLoop& loop, Listener listener) : loop_(loop), listener_(std::move(listener)) {}
+    GateLink(const GateLink&) = delete;
+    GateLink& operator=(const GateLink&) = delete;
     ~GateLink();
 
     /// Starts the program anew as `--gate` (it never shares memory with us), as `run_as` when we are root.

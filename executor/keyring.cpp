@@ -2,7 +2,7 @@
 
 namespace luminous_healing::executor {
 
-Expected<Keyring> Keyring::create(CallerKeys keys) {
+Expected<Keyring> Keyring::create(CallerKeys&& keys) {
     Keyring ring;
     std::optional<Error> problem;
     for (auto& [caller, texts] : keys) {

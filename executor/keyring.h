@@ -20,7 +20,7 @@ class Keyring {
 public:
     Keyring() = default;
     /// Prepares the keys and wipes their texts.
-    [[nodiscard]] static Expected<Keyring> create(CallerKeys keys);
+    [[nodiscard]] static Expected<Keyring> create(CallerKeys&& keys);
 
     [[nodiscard]] bool knows(const CallerName& caller) const { return keys_.contains(caller); }
     /// The caller's key under which the request has this MAC, or nothing.

@@ -16,6 +16,8 @@ public:
     [[nodiscard]] static Expected<ListeningSocket> open(const policy::DaemonSettings& settings);
     ListeningSocket(ListeningSocket&&) noexcept = default;
     ListeningSocket& operator=(ListeningSocket&&) = delete;
+    ListeningSocket(const ListeningSocket&) = delete;
+    ListeningSocket& operator=(const ListeningSocket&) = delete;
     /// Removes the path of a socket that we bound; never that of an inherited one.
     ~ListeningSocket();
 

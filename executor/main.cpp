@@ -74,18 +74,18 @@ std::optional<Options> parse_options(int argc, char** argv, int& status) {
             case kVerbose: options.verbose = true; break;
             case kGate: options.gate = true; break;
             case kVersion:
-                std::puts("luminous-healingd " LUMINOUS_VERSION);
+                (void)std::puts("luminous-healingd " LUMINOUS_VERSION);
                 status = 0;
                 return {};
             case kHelp:
-                std::fputs(kUsage, stdout);
+                (void)std::fputs(kUsage, stdout);
                 status = 0;
                 return {};
-            default: std::fputs("Try --help.\n", stderr); return {};
+            default: (void)std::fputs("Try --help.\n", stderr); return {};
         }
     }
     if (optind == argc) return options;
-    std::fprintf(stderr, "luminous-healingd: unexpected argument \"%s\". Try --help.\n", argv[optind]);
+    (void)std::fprintf(stderr, "luminous-healingd: unexpected argument \"%s\". Try --help.\n", argv[optind]);
     return {};
 }
 
@@ -232,8 +232,8 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
     if (options.socket) config.daemon.socket = *options.socket;
     auto shared = std::make_shared<const policy::Config>(std::move(config));
     if (auto enough = enough_descriptors(); !enough) return fail_start(enough.error().message);
-    ::signal(SIGPIPE, SIG_IGN);
-    ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
+    (void)::signal(SIGPIPE, SIG_IGN);
+    (void)::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
     auto loop = EventLoop::create();
     if (!loop) return fail_start(loop.error().message);
     auto socket = ListeningSocket::open(shared->daemon);

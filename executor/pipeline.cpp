@@ -351,12 +351,12 @@ void Pipeline::on_progress(RunId id, protocol::EventKind kind, const std::string
     const auto found = running_.find(id);
     if (found == running_.end() || !found->second.asked.request.stream || found->second.asked.legacy_v1) return;
     Running& running = found->second;
-    protocol::Event event{running.asked.request.id.str(), ++running.events, kind, text};
+    const protocol::Event event{running.asked.request.id.str(), ++running.events, kind, text};
     ports_.send_event(running.asked.connection,
                       protocol::frame_event(event, *running.asked.key, running.asked.mac_hex));
 }
 
-void Pipeline::on_done(RunId id, actions::Report report) {
+void Pipeline::on_done(RunId id, const actions::Report& report) {
     auto entry = running_.extract(id);
     if (entry.empty()) return;
     Running& running = entry.mapped();

@@ -87,7 +87,7 @@ public:
     void refuse_malformed(std::string_view why, ConnectionId id, Connection& connection);
 
     void on_progress(RunId run, protocol::EventKind kind, const std::string& text);
-    void on_done(RunId run, actions::Report report);
+    void on_done(RunId run, const actions::Report& report);
 
     [[nodiscard]] const Authority& authority() const { return authority_; }
     [[nodiscard]] policy::Limiter& limiter() { return limiter_; }

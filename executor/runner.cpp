@@ -191,7 +191,7 @@ void Runner::watch(Run& run) {
 }
 
 void Runner::read_report(Run& run) {
-    std::array<char, 16384> buffer;
+    std::array<char, 16384> buffer;  // NOLINT(*-member-init): read(2) writes it
     const ssize_t n = ::read(run.worker.report.get(), buffer.data(), buffer.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) return run.report_io.reset();
@@ -206,7 +206,7 @@ void Runner::read_report(Run& run) {
 
 /// Keeps the first kMaxOutput bytes; reads on past them so that the command does not block on a full pipe.
 void Runner::read_output(Run& run) {
-    std::array<char, 16384> buffer;
+    std::array<char, 16384> buffer;  // NOLINT(*-member-init): read(2) writes it
     const ssize_t n = ::read(run.worker.output.get(), buffer.data(), buffer.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) return run.output_io.reset();

@@ -43,6 +43,8 @@ public:
     /// `hidden`: folders that no worker reads, whatever its uid.
     [[nodiscard]] static Expected<std::unique_ptr<Runner>> create(EventLoop& loop, Listener listener,
                                                                   std::vector<std::string> hidden);
+    Runner(const Runner&) = delete;
+    Runner& operator=(const Runner&) = delete;
     ~Runner();
 
     /// Starts it; on_done is called later, exactly once, never from inside. An error: nothing was started.

@@ -301,7 +301,8 @@ Expected<FilterProgram> worker_filter(actions::SyscallClass syscalls, bool netwo
 }
 
 Expected<void> install(const FilterProgram& program) {
-    const sock_fprog filter{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
+    const sock_fprog filter{static_cast<unsigned short>(program.size()),
+                            const_cast<sock_filter*>(program.data())};  // NOLINT(*-const-cast)
     if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return fail_errno("prctl PR_SET_SECCOMP");
     return {};
 }
