@@ -26,7 +26,7 @@ class Recollection {
 public:
     /// Records that are looked at in any case, even when they are older than every window: an executed request whose
     /// timestamp lies in the future, because the clock was set back since, must not be new again.
-    static constexpr std::uint64_t kAlways = 20'000;
+    static constexpr std::uint64_t kAlways = 10'000;
 
     /// The journal's limits bound what is kept. `config` and `limiter` must outlive this.
     Recollection(const policy::Config& config, std::string boot_id, Instant now, policy::Limiter& limiter,
