@@ -4,7 +4,8 @@
 //
 // Times of earlier boots are brought onto this boot's clock record by record: inside a boot by CLOCK_BOOTTIME, which
 // counts suspend and never steps; between two boots by the wall clock, and where that went back as no time at all. So a
-// clock that was set, in either direction, cannot make a window shorter than it is, except while the machine was off.
+// clock that was set, in either direction, cannot make a window shorter than it is, unless it was set forward while no
+// daemon was there to record it.
 
 #include "audit/record.h"
 #include "base/clock.h"
