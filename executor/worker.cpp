@@ -129,10 +129,12 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     UniqueFd control_read(control[0]);
     UniqueFd control_write(control[1]);
     const pid_t executor = ::getpid();
+    KeptGroup kept = KeptGroup::take();
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
         ::setpgid(0, 0);
+        kept.enter();
         default_signals();
         arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset);
         ::clearenv();
@@ -142,6 +144,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     }
     auto worker = adopt(pid, row);
     if (!worker) return worker;
+    worker->kept = std::move(kept);
     worker->report = std::move(report->read);
     worker->control = std::move(control_write);
     return worker;
@@ -152,10 +155,12 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
     auto output = make_pipe();
     if (!report || !output) return fail_errno("pipe2");
     const pid_t executor = ::getpid();
+    KeptGroup kept = KeptGroup::take();
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
         ::setpgid(0, 0);
+        kept.enter();
         default_signals();
         arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset);
         const int program = open_program(argv[0]);
@@ -165,6 +170,7 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
     }
     auto worker = adopt(pid, row);
     if (!worker) return worker;
+    worker->kept = std::move(kept);
     worker->report = std::move(report->read);
     worker->output = std::move(output->read);
     return worker;
