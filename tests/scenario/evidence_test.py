@@ -40,6 +40,7 @@ class Evidence(daemon.Scenario):
     def test_the_journal_is_told_the_head(self):
         """The journal has the head at start and stop; with it a cut off end of the log is found."""
         d = self.start(MARK)
+        d.await_journal("(start)")
         self.assertEqual(heads(d), [(head_of(d.records()[-1]), "start")])
         self.assertCode(d.ask("mark"), "ok")
         self.assertEqual(d.stop(), 0)
@@ -59,6 +60,7 @@ class Evidence(daemon.Scenario):
             while not d.events("key_epoch"):
                 for _ in range(100):
                     self.assertCode(connection.ask(d.request("a")), "ok")
+        d.await_journal("(epoch)")
         (record,) = d.events("key_epoch")
         self.assertIn((head_of(record), "epoch"), heads(d))
 
