@@ -175,7 +175,7 @@ Expected<void> KeyFile::replace(const KeyState& next) {
     return write_slot(1 - active_, std::string(kSlotBytes, '\0'));
 }
 
-Expected<std::string> take_first_key(const std::string& log_path) {
+Expected<void> take_first_key(const std::string& log_path, const std::function<bool(std::string_view key)>& deliver) {
     const std::string path = log_path + ".first-key";
     const UniqueFd fd(::open(path.c_str(), O_RDWR | kOpenFlags));
     if (!fd.valid() && errno == ENOENT)
@@ -185,16 +185,18 @@ Expected<std::string> take_first_key(const std::string& log_path) {
     if (auto checked = check_secret_file(fd.get(), path); !checked) return tl::unexpected(checked.error());
     auto content = read_all(fd.get(), kSlotBytes);
     if (!content) return fail("read " + path + ": " + content.error().message, content.error().system_error);
-    const std::string key(trim(*content));
+    std::string key(trim(*content));
     const std::string zeros(content->size(), '\0');
     protocol::wipe(*content);
     if (key.size() != 2 * kKeyBytes || !from_hex(key)) return fail(path + " holds no key");
+    const bool delivered = deliver(key);
+    protocol::wipe(key);
+    if (!delivered) return fail("the first key could not be handed over; it is still in " + path);
     if (auto erased = write_at(fd.get(), zeros, 0); !erased)
         return fail_errno("overwrite " + path, erased.error().system_error);
     if (::fsync(fd.get()) != 0) return fail_errno("fsync " + path);
     if (::unlink(path.c_str()) != 0) return fail_errno("remove " + path);
-    if (auto synced = sync_folder_of(path); !synced) return tl::unexpected(synced.error());
-    return key;
+    return sync_folder_of(path);
 }
 
 }  // namespace luminous_healing::audit

@@ -15,8 +15,10 @@
 #include "base/unique_fd.h"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace luminous_healing::audit {
 
@@ -52,8 +54,10 @@ private:
     int active_ = 0;
 };
 
-/// The first key as 64 hexadecimal digits. It is erased before this returns: there is no second time.
-[[nodiscard]] Expected<std::string> take_first_key(const std::string& log_path);
+/// Gives the first key, 64 hexadecimal digits, to `deliver` and then erases it: there is no second time. It stays when
+/// `deliver` says that it could not keep it.
+[[nodiscard]] Expected<void> take_first_key(const std::string& log_path,
+                                            const std::function<bool(std::string_view key)>& deliver);
 
 /// Makes a change of names in the folder of `path` durable (fsync(2) of the folder).
 [[nodiscard]] Expected<void> sync_folder_of(const std::string& path);

@@ -17,8 +17,10 @@ namespace luminous_healing::audit {
 /// else may write. `create`: makes it, mode 0640; an error when it exists.
 [[nodiscard]] Expected<UniqueFd> open_log_file(const std::string& path, bool create);
 
-/// Why the log needed mending, and the name of what was set aside, if something was.
-[[nodiscard]] Record recovered_record(std::string_view cause, std::string_view kept_as);
+/// Why the log needed mending.
+[[nodiscard]] Record recovered_record(std::string_view cause);
+/// What open() set aside. With {"lost":true} when there were whole lines: see lost_records().
+[[nodiscard]] Record set_aside_record(const SetAside& aside);
 
 class FileLog final : public Log {
 public:

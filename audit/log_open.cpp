@@ -63,7 +63,8 @@ struct Found {
     std::int64_t first_seq = 0;  // of the file; 0 when it is empty
     std::int64_t oldest = 0;     // what its first record says the oldest file begins with; 0 when it says nothing
     Tail tail;                   // of the newest file that holds a record
-    std::string torn_kept_as;
+    std::string tail_error;      // why the end of the file at the path is none
+    std::optional<SetAside> set_aside;
     bool existed = false;
     bool has_earlier_files = false;
 };
@@ -95,7 +96,10 @@ Expected<Found> look(const std::string& path) {
         found.fd = std::move(*fd);
         if (::fstat(found.fd.get(), &st) != 0) return fail_errno("stat the audit log " + path);
         auto tail = read_tail(found.fd.get(), static_cast<std::uint64_t>(st.st_size));
-        if (!tail) return fail("the audit log " + path + ": " + tail.error().message + how_to_start_anew(path));
+        if (!tail) {
+            found.tail_error = tail.error().message;
+            return found;
+        }
         found.tail = std::move(*tail);
         found.size = found.tail.complete_size;
     }
@@ -105,7 +109,7 @@ Expected<Found> look(const std::string& path) {
 
 /// The first start of a new log: the empty file first, then the key, so that a key without a log is always a loss.
 Expected<KeyFile> start_new_log(const std::string& path, Found& found) {
-    if (found.tail.last || found.has_earlier_files)
+    if (found.tail.last || !found.tail_error.empty() || found.has_earlier_files)
         return fail("the audit log " + path + " has records, but its key file " + path + ".key is missing" +
                     how_to_start_anew(path));
     if (!found.existed) {
@@ -117,18 +121,40 @@ Expected<KeyFile> start_new_log(const std::string& path, Found& found) {
     return KeyFile::create(path, now().wall);
 }
 
-Expected<Position> find_position(const std::string& path, const Found& found, const KeyState& state) {
-    if (found.tail.last) {
-        auto position = match(found.tail, state);
-        if (!position) return fail("the audit log " + path + ": " + position.error().message + how_to_start_anew(path));
-        return position;
-    }
-    if (!found.existed || state.seq > 0)
-        return fail("the audit log " + path + " is gone or empty, but its key file " + path + ".key is there" +
-                    how_to_start_anew(path));
+/// The position of a log without any record yet.
+Expected<Position> find_beginning(const Found& found, const KeyState& state, const std::string& otherwise) {
+    if (!found.existed || state.seq > 0) return fail(otherwise);
     auto key = ChainKey::create(state.key, state.epoch);
     if (!key) return tl::unexpected(key.error());
     return Position{Head{}, std::move(*key), {}};
+}
+
+/// Goes back to the newest record up to which all are whole, where that is not the last one.
+Expected<Position> find_position_in_file(const std::string& path, Found& found, const KeyState& state) {
+    auto position = found.tail.last ? match(found.tail, state) : fail(found.tail_error);
+    struct stat st {};
+    if (::fstat(found.fd.get(), &st) != 0) return fail_errno("stat " + path);
+    auto proven = last_proven(found.fd.get(), static_cast<std::uint64_t>(st.st_size), state);
+    if (!proven) return tl::unexpected(proven.error());
+    if (!*proven || (position && (*proven)->complete_size == found.size)) return position;
+    found.tail = std::move(**proven);
+    found.size = found.tail.complete_size;
+    if (auto looked = look_at_earlier_files(path, found); !looked) return tl::unexpected(looked.error());
+    if (found.tail.last) return match(found.tail, state);
+    return find_beginning(found, state, position ? "its first record is damaged" : position.error().message);
+}
+
+Expected<Position> find_position(const std::string& path, Found& found, const KeyState& state) {
+    const bool own = found.size > 0 || !found.tail_error.empty();
+    if (own || found.tail.last) {
+        // An earlier file is as it was when it was renamed, durably: nothing can be torn there.
+        auto position = own ? find_position_in_file(path, found, state) : match(found.tail, state);
+        if (!position) return fail("the audit log " + path + ": " + position.error().message + how_to_start_anew(path));
+        return position;
+    }
+    return find_beginning(found, state,
+                          "the audit log " + path + " is gone or empty, but its key file " + path + ".key is there" +
+                              how_to_start_anew(path));
 }
 
 /// What the file's first record says; nothing of an empty file.
@@ -159,7 +185,7 @@ Expected<void> make_ready(const std::string& path, Found& found) {
         torn.torn = size - found.size;
         auto kept = set_torn_aside(found.fd.get(), path, torn);
         if (!kept) return tl::unexpected(kept.error());
-        found.torn_kept_as = std::move(*kept);
+        found.set_aside = std::move(*kept);
     }
     read_first_record(found);
     return {};
@@ -205,8 +231,8 @@ Expected<std::unique_ptr<Log>> Log::open(LogSettings settings) {
                                          std::move(*position));
     const Instant time = now();
     log->begin(*state, found->first_seq, found->oldest, time);
-    if (found->torn_kept_as.empty()) return log;
-    log->append(recovered_record("the last line was torn by a crash", found->torn_kept_as), time);
+    if (!found->set_aside) return log;
+    log->append(set_aside_record(*found->set_aside), time);
     if (auto committed = log->commit(Durability::durable); !committed) return tl::unexpected(committed.error());
     return log;
 }

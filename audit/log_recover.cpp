@@ -8,10 +8,22 @@
 
 namespace luminous_healing::audit {
 
-Record recovered_record(std::string_view cause, std::string_view kept_as) {
+Record recovered_record(std::string_view cause) {
     protocol::JsonWriter detail;
     detail.begin_object().member("cause", cause);
-    if (!kept_as.empty()) detail.member("kept_as", kept_as);
+    Record record;
+    record.event = EventType::recovered;
+    record.detail = detail.end_object().take();
+    return record;
+}
+
+Record set_aside_record(const SetAside& aside) {
+    protocol::JsonWriter detail;
+    detail.begin_object().member("cause", aside.lines ? "the last lines were not what this daemon had written"
+                                                      : "the last line was torn by a crash");
+    detail.member("kept_as", aside.name).member("bytes", static_cast<std::int64_t>(aside.bytes));
+    detail.member("sha256", aside.sha256);
+    if (aside.lines) detail.member_bool("lost", true);
     Record record;
     record.event = EventType::recovered;
     record.detail = detail.end_object().take();
@@ -41,7 +53,7 @@ Expected<void> FileLog::reopen(Instant now) {
         if (renamed) oldest_kept_ = oldest_own_file();
     }
     available_ = true;
-    if (!was_wrong.empty()) append(recovered_record(was_wrong, ""), now);
+    if (!was_wrong.empty()) append(recovered_record(was_wrong), now);
     Record record;
     record.event = EventType::reopen;
     append(record, now);
@@ -63,7 +75,7 @@ Expected<void> FileLog::recover(Instant now) {
     drop_batch();
     if (auto mended = mend_file(); !mended) return refuse(mended.error());
     available_ = true;
-    append(recovered_record(cause, ""), now);
+    append(recovered_record(cause), now);
     return commit(Durability::durable);
 }
 

@@ -30,7 +30,7 @@ tl::unexpected<Error> in_file(const std::string& path, const Error& error) {
 }
 
 /// False when the visitor wants no more.
-Expected<bool> read_file_back(const std::string& path, const Visitor& visit) {
+Expected<bool> read_file_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage) {
     const auto fd = open_regular(path);
     if (!fd) return tl::unexpected(fd.error());
     struct stat st {};
@@ -38,11 +38,12 @@ Expected<bool> read_file_back(const std::string& path, const Visitor& visit) {
     BackwardReader reader(fd->get(), static_cast<std::uint64_t>(st.st_size));
     while (true) {
         const auto line = reader.next();
+        if (!line && damage && line.error().system_error == EFBIG) return damage(path + ": " + line.error().message);
         if (!line) return in_file(path, line.error());
         if (!*line) return true;
         const auto record = read_record(**line);
-        if (!record) return in_file(path, record.error());
-        if (!visit(*record)) return false;
+        if (!record && !damage) return in_file(path, record.error());
+        if (!(record ? visit(*record) : damage(path + ": " + record.error().message))) return false;
     }
 }
 
@@ -141,18 +142,18 @@ Expected<std::optional<std::string_view>> BackwardReader::next() {
     }
 }
 
-Expected<void> read_back(const std::string& path, const Visitor& visit) {
+Expected<void> read_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage) {
     const auto log = is_folder(path) ? log_in_folder(path) : Expected<std::string>(path);
     if (!log) return tl::unexpected(log.error());
     // The newest file first; only a visitor that wants more than it holds makes the folder be looked through.
     const bool exists = ::access(log->c_str(), F_OK) == 0;
-    const auto more = exists ? read_file_back(*log, visit) : Expected<bool>(true);
+    const auto more = exists ? read_file_back(*log, visit, damage) : Expected<bool>(true);
     if (!more) return tl::unexpected(more.error());
     if (!*more) return {};
     const auto files = earlier_files(*log);
     if (!files) return tl::unexpected(files.error());
     for (const auto& file : std::views::reverse(*files)) {
-        const auto on = read_file_back(file.path, visit);
+        const auto on = read_file_back(file.path, visit, damage);
         if (!on) return tl::unexpected(on.error());
         if (!*on) return {};
     }

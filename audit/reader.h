@@ -67,11 +67,14 @@ private:
 
 /// Return false to stop.
 using Visitor = std::function<bool(const StoredRecord&)>;
+/// Told why bytes could not be read as a record; return false to stop.
+using DamageVisitor = std::function<bool(const std::string& why)>;
 using LineVisitor = std::function<bool(const StoredRecord&, std::string_view line)>;
 
 /// Records from the newest backwards, across rotated files. `path` is the log or its folder. What it costs depends on
-/// what is visited, not on the log's size.
-[[nodiscard]] Expected<void> read_back(const std::string& path, const Visitor& visit);
+/// what is visited, not on the log's size. A line that is no record is an error, or goes to `damage` and is left out;
+/// after bytes without a newline that are longer than any line the rest of that file is left out.
+[[nodiscard]] Expected<void> read_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage = {});
 
 /// Records from the oldest on: of a folder's log with all its files, or of the one file named.
 [[nodiscard]] Expected<void> read_forward(const std::string& path, const LineVisitor& visit);

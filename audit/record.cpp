@@ -274,4 +274,10 @@ Expected<StoredRecord> read_record(std::string_view line) {
     return stored;
 }
 
+bool lost_records(const Record& recovered) {
+    const auto object = protocol::read_json_object(recovered.detail, kMaxLine);
+    const Json* const lost = object ? object->find("lost") : nullptr;
+    return lost != nullptr && lost->is(Json::Kind::boolean) && lost->boolean;
+}
+
 }  // namespace luminous_healing::audit

@@ -97,4 +97,7 @@ inline constexpr std::size_t kMaxLine =
 /// evidence. Says nothing about the chain; verify.h does.
 [[nodiscard]] Expected<StoredRecord> read_record(std::string_view line);
 
+/// Does a `recovered` record say that whole lines were set aside? They may have been records.
+[[nodiscard]] bool lost_records(const Record& recovered);
+
 }  // namespace luminous_healing::audit

@@ -1,18 +1,22 @@
 #include "audit/tail.h"
 
 #include "audit/reader.h"
+#include "audit/rotation.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "base/unique_fd.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
+#include <vector>
 
 namespace luminous_healing::audit {
 namespace {
 
-constexpr std::int64_t kMaxBehind = 10'000;  // steps that may wait to be stored: more than a year of hourly ones
+constexpr std::int64_t kMaxBehind = 10'000;         // steps that may wait to be stored: more than a year of hourly ones
+constexpr std::uint64_t kMostSetAside = 2U << 20U;  // bytes: twice what may wait for fdatasync(2), log.cpp
 
 /// The chain before a file's first record.
 Expected<std::string> chain_before_file(const StoredRecord& first) {
@@ -65,9 +69,9 @@ Expected<Tail> read_tail(int fd, std::uint64_t size) {
     return tail;
 }
 
-Expected<std::string> set_torn_aside(int fd, const std::string& path, const Tail& tail) {
+Expected<SetAside> set_torn_aside(int fd, const std::string& path, const Tail& tail) {
     const auto torn = read_range(fd, tail.complete_size, tail.torn);
-    if (!torn) return torn;
+    if (!torn) return tl::unexpected(torn.error());
     const std::string name = torn_name(path);
     const UniqueFd copy(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640));
     if (!copy.valid()) return fail_errno("create " + name);
@@ -78,7 +82,8 @@ Expected<std::string> set_torn_aside(int fd, const std::string& path, const Tail
     if (::ftruncate(fd, static_cast<off_t>(tail.complete_size)) != 0)
         return fail_errno("cut the torn line off " + path);
     if (::fsync(fd) != 0) return fail_errno("fsync " + path);
-    return name;
+    const auto digest = protocol::sha256(*torn);
+    return SetAside{name, torn->size(), to_hex({digest.data(), digest.size()}), torn->find('\n') != std::string::npos};
 }
 
 Expected<Position> match(const Tail& tail, const KeyState& state) {
@@ -113,6 +118,115 @@ Expected<Position> match(const Tail& tail, const KeyState& state) {
     if (stepped)
         position.to_store = KeyState{head.epoch, last_seq, head.chain, tail.last->timestamp, std::move(*stepped)};
     return position;
+}
+
+namespace {
+
+struct Span {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;  // of its newline, exclusive
+};
+
+/// Proves lines one after the other, forwards.
+class Proof {
+public:
+    static Expected<Proof> begin(const KeyState& state) {
+        auto key = ChainKey::create(state.key, state.epoch);
+        if (!key) return tl::unexpected(key.error());
+        return Proof(std::move(*key), state);
+    }
+
+    /// The file's first line says itself what it continues.
+    [[nodiscard]] bool begins_with(const StoredRecord& first) {
+        if (seq_ > 0 && first.seq <= seq_) return false;
+        const auto before = chain_before_file(first);
+        const auto link = read_link(first.record.detail);
+        auto stepped = step_to(std::move(key_), link ? link->epoch : 0);
+        if (!before || !stepped) return false;
+        key_ = std::move(*stepped);
+        seq_ = first.seq - 1;
+        chain_ = *before;
+        return true;
+    }
+
+    [[nodiscard]] bool accept(const std::string& line) {
+        const auto chained = split_chain(line);
+        auto record = read_record(line);
+        if (!chained || !record || record->seq != seq_ + 1) return false;
+        if (key_.chain_of(chain_, chained->record_open) != chained->chain) return false;
+        if (record->record.event == EventType::key_epoch) {
+            auto next = key_.next();
+            if (!next) return false;
+            key_ = std::move(*next);
+        }
+        seq_ = record->seq;
+        last_ = Tail{0, 0, std::move(*record), line, std::exchange(chain_, std::string(chained->chain))};
+        return true;
+    }
+    /// The line accepted last.
+    [[nodiscard]] std::optional<Tail>& last() { return last_; }
+
+private:
+    Proof(ChainKey key, const KeyState& state) : key_(std::move(key)), seq_(state.seq), chain_(state.chain) {}
+    ChainKey key_;
+    std::int64_t seq_;
+    std::string chain_;
+    std::optional<Tail> last_;
+};
+
+/// The lines from the record that the key was made at on, newest first, or those of the whole file.
+struct Lines {
+    std::vector<Span> newest_first;
+    bool anchored = false;  // the oldest of them is that record
+};
+
+Expected<Lines> lines_to_prove(int fd, std::uint64_t size, const KeyState& state) {
+    BackwardReader reader(fd, size);
+    Lines lines;
+    for (std::uint64_t end = 0;;) {
+        const auto line = reader.next();
+        if (!line) return tl::unexpected(line.error());
+        if (lines.newest_first.empty()) end = reader.complete_size();
+        if (!*line) return lines;
+        lines.newest_first.push_back({end - (*line)->size() - 1, end});
+        end -= (*line)->size() + 1;
+        const auto chained = split_chain(**line);
+        lines.anchored = seq_of_line(**line) == state.seq && chained && chained->chain == state.chain;
+        if (lines.anchored || seq_of_line(**line).value_or(state.seq + 1) < state.seq) return lines;
+    }
+}
+
+Expected<std::string> text_of(int fd, const Span& span) {
+    return read_range(fd, span.begin, span.end - span.begin - 1);
+}
+
+}  // namespace
+
+Expected<std::optional<Tail>> last_proven(int fd, std::uint64_t size, const KeyState& state) {
+    const auto lines = lines_to_prove(fd, size, state);
+    auto proof = Proof::begin(state);
+    if (!lines || !proof) return std::optional<Tail>();
+    Tail tail;
+    for (auto span = lines->newest_first.rbegin(); span != lines->newest_first.rend(); ++span) {
+        const auto line = text_of(fd, *span);
+        if (!line) return tl::unexpected(line.error());
+        if (span == lines->newest_first.rbegin()) {
+            auto record = read_record(*line);
+            if (lines->anchored && !record) return std::optional<Tail>();
+            if (lines->anchored) {
+                tail = Tail{span->end, 0, std::move(*record), *line, {}};
+                continue;
+            }
+            if (!record) break;
+            if (!proof->begins_with(*record) || !proof->accept(*line)) return std::optional<Tail>();
+        } else if (!proof->accept(*line)) {
+            break;
+        }
+        tail = *proof->last();
+        tail.complete_size = span->end;
+    }
+    tail.torn = size - tail.complete_size;
+    return tail.torn <= kMostSetAside ? std::optional(std::move(tail)) : std::nullopt;
 }
 
 }  // namespace luminous_healing::audit

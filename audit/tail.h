@@ -23,8 +23,15 @@ struct Tail {
 /// Reads the end of a file of `size` bytes. An error when its last lines are no records of ours.
 [[nodiscard]] Expected<Tail> read_tail(int fd, std::uint64_t size);
 
-/// Copies the torn bytes to `<path>.torn-<UTC time>`, durably, then cuts them off. Returns that name.
-[[nodiscard]] Expected<std::string> set_torn_aside(int fd, const std::string& path, const Tail& tail);
+struct SetAside {
+    std::string name;  ///< the file that the bytes are kept in
+    std::uint64_t bytes = 0;
+    std::string sha256;  ///< of them, hex
+    bool lines = false;  ///< there were whole lines, which may have been records
+};
+
+/// Copies the torn bytes to `<path>.torn-<UTC time>`, durably, then cuts them off.
+[[nodiscard]] Expected<SetAside> set_torn_aside(int fd, const std::string& path, const Tail& tail);
 
 /// Where the chain stands, and the key for the next record.
 struct Position {
@@ -38,5 +45,11 @@ struct Position {
 /// but not stored); then the key is stepped until it fits. It is never ahead: a step is stored only when its record is
 /// durable, so a log that ends before it has lost records.
 [[nodiscard]] Expected<Position> match(const Tail& tail, const KeyState& state);
+
+/// Proves every record since the one that the key was made at, and gives the newest up to which all are whole, with
+/// what comes after it as `torn`: nothing but an unfinished line as a rule; after a power loss that wrote the later of
+/// two blocks only, or when somebody else has written, whole lines. An empty tail when the file's own first line is no
+/// record. Nothing when more than 2 MiB would have to go, or a record that the key file says was there.
+[[nodiscard]] Expected<std::optional<Tail>> last_proven(int fd, std::uint64_t size, const KeyState& state);
 
 }  // namespace luminous_healing::audit

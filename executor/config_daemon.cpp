@@ -1,10 +1,12 @@
 #include "executor/config_sections.h"
 
 #include "base/text.h"
+#include "executor/config_trust.h"
 #include "policy/unit_name.h"
 
 #include <sys/un.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace luminous_healing::executor {
@@ -64,6 +66,22 @@ std::uint64_t room_for_a_record(Table& table, const std::string& key, std::uint6
     return size.value_or(otherwise);
 }
 
+void read_witness(Table& table, Reading& reading) {
+    const auto entries = table.texts("witness", Table::WhenEmpty::refuse);
+    if (!entries) return;
+    auto& witness = reading.config.audit.witness;
+    for (const auto& entry : *entries) witness.push_back(entry.text);
+    if (!is_plain_absolute_path(witness[0])) {
+        table.problem("witness", "the program is " + quoted(witness[0]) +
+                                     ". Write its absolute path, as command -v prints it, without . or .. in it");
+    } else if (const auto opened = open_program(witness[0], reading.sources.check_owner); !opened) {
+        table.problem("witness", "the program cannot be used: " + opened.error().message);
+    }
+    if (std::find(witness.begin() + 1, witness.end(), "{head}") == witness.end())
+        table.problem("witness", R"(is not told anything. Write "{head}" as an argument of its own, where the )"
+                                 "log's head SEQ:CHAIN belongs");
+}
+
 }  // namespace
 
 void read_daemon(const ConfigNode& node, Reading& reading) {
@@ -94,6 +112,7 @@ void read_audit(const ConfigNode& node, Reading& reading) {
     }
     audit.reserve = room_for_a_record(table, "reserve", audit.reserve);
     audit.rotate_size = room_for_a_record(table, "rotate_size", audit.rotate_size);
+    read_witness(table, reading);
     if (const auto keep = table.integer("keep", 1, kMostKept)) audit.keep = static_cast<std::uint32_t>(*keep);
     table.finish();
 }

@@ -34,6 +34,13 @@ std::string object_with(std::string_view name, std::string_view value) {
     return writer.begin_object().member(name, value).end_object().take();
 }
 
+std::string start_detail(const Recovered& recovered) {
+    protocol::JsonWriter writer;
+    writer.begin_object().member("version", LUMINOUS_VERSION);
+    if (recovered.damaged > 0) writer.member("unreadable_lines", static_cast<std::int64_t>(recovered.damaged));
+    return writer.end_object().take();
+}
+
 /// What no worker may read, whatever its uid: keys, and the folder of the log with the key of its chain.
 std::vector<std::string> secret_folders(const policy::Config& config, const ConfigSources& sources) {
     std::vector<std::string> folders{config.audit.path.substr(0, config.audit.path.rfind('/'))};
@@ -97,19 +104,24 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
     }
     runner_ = std::move(*runner);
     pipeline_->set_runner(*runner_);
+    witness_ = std::make_unique<Witness>(loop_, secret_folders(*setup_.config, setup_.sources));
     take_authority(setup_.config, std::move(keyring));
     const auto recovered =
         recover_state(*setup_.config, setup_.host.boot_id, pipeline_->limiter(), pipeline_->journal(), *recorder_);
     if (!recovered) {
-        log_error("the audit log cannot be read back: " + recovered.error().message +
-                  "; somebody else wrote to it. Keep it as evidence (healctl audit verify names the line): move " +
-                  setup_.config->audit.path + "* away and start again");
+        log_error("the audit log cannot be read back: " + recovered.error().message);
         return 1;
     }
+    if (recovered->damaged > 0)
+        log_warning("the audit log has lines that are no records of ours (" + std::to_string(recovered->damaged) +
+                    " were left out; the newest: " + recovered->damage +
+                    "). Somebody else wrote to it: see healctl audit verify");
     if (recovered->interrupted > 0)
         log_warning(std::to_string(recovered->interrupted) +
                     " requests were interrupted when the daemon last ended; they are not run again");
-    record_event(EventType::start, object_with("version", LUMINOUS_VERSION));
+    record_event(EventType::start, start_detail(*recovered));
+    witness_->tell(log_->head(), "start");
+    recorder_->on_epoch([this] { witness_->tell(log_->head(), "epoch"); });
     for (const auto& intent : recovered->gone_on) pipeline_->adopt(intent);
     end_turn();
     watch_signals();
@@ -133,6 +145,7 @@ void Executor::take_authority(std::shared_ptr<const policy::Config> config, Keyr
         authority.unavailable.emplace(name, std::move(*why));
     }
     for (const auto& warning : config->warnings) log_warning(warning);
+    witness_->set_command(config->audit.witness);
     pipeline_->set_authority(std::move(authority));
     setup_.config = std::move(config);
 }
@@ -346,6 +359,7 @@ void Executor::stop_when_idle() {
     if (!shutting_down_ || runner_->running() > 0) return;
     recorder_->close();
     record_event(EventType::stop, {});
+    witness_->tell(log_->head(), "stop");
     log_info("stopped");
     loop_.stop();
 }

@@ -12,6 +12,7 @@
 #include "executor/recorder.h"
 #include "executor/runner.h"
 #include "executor/status.h"
+#include "executor/witness.h"
 
 #include <memory>
 #include <optional>
@@ -67,6 +68,7 @@ private:
     std::optional<Recorder> recorder_;
     std::optional<Pipeline> pipeline_;
     std::unique_ptr<Runner> runner_;
+    std::unique_ptr<Witness> witness_;
     std::size_t gate_restarts_ = 0;
     BootTime gate_started_;
     Micros gate_delay_{10ms};

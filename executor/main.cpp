@@ -6,6 +6,7 @@
 #include "executor/confinement.h"
 #include "executor/executor.h"
 #include "executor/gate.h"
+#include "executor/keeper.h"
 #include "executor/logging.h"
 #include "executor/privileges.h"
 #include "protocol/json_writer.h"
@@ -228,6 +229,14 @@ int fail_start(const std::string& what) {
     return 1;
 }
 
+/// systemd kills whatever is left of its units, systemd.kill(5); elsewhere the keeper does.
+Expected<std::optional<Keeper>> start_keeper() {
+    if (std::getenv("INVOCATION_ID") != nullptr) return std::optional<Keeper>();
+    auto keeper = Keeper::start();
+    if (!keeper) return tl::unexpected(keeper.error());
+    return std::optional(std::move(*keeper));
+}
+
 int serve(const Options& options, const ConfigSources& sources, policy::Config config) {
     if (options.socket) config.daemon.socket = *options.socket;
     auto shared = std::make_shared<const policy::Config>(std::move(config));
@@ -252,6 +261,8 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
     if (auto readable = readable_for_reload(*shared, sources); !readable) return fail_start(readable.error().message);
     if (shared->daemon.legacy_v1)
         log_warning("version 1 requests are accepted: their signature does not cover the parameters");
+    auto keeper = start_keeper();
+    if (!keeper) return fail_start(keeper.error().message);
     auto log = audit::Log::open(log_settings(*shared, host));
     if (!log) return fail_start(log.error().message);
     return executor.run(std::move(*keyring), std::move(*log), bounded);

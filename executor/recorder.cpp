@@ -64,6 +64,8 @@ bool Recorder::commit() {
         return false;
     }
     if (!urgent) schedule_sync();
+    const auto epoch = log_.head().epoch;
+    if (std::exchange(epoch_, epoch) != epoch && on_epoch_) on_epoch_();
     return true;
 }
 
@@ -91,19 +93,28 @@ void Recorder::retry() {
         retry_timer_.reset();
         if (!log_.is_available() && !log_.recover(now())) return retry();
         log_info("the audit log can be written again");
-        for (const auto& outcome : std::exchange(unrecorded_, {})) {
-            record(outcome, Urgency::before_effects);
-            then([this, outcome](bool recorded) {
-                if (!recorded) keep_for_later(outcome);
-            });
-        }
-        flush();
+        record_unrecorded();
     });
+}
+
+void Recorder::record_unrecorded() {
+    for (const auto& outcome : std::exchange(unrecorded_, {})) {
+        const bool accepted = record(outcome, Urgency::before_effects).has_value();
+        then([this, outcome, accepted](bool recorded) {
+            if (!recorded || !accepted) keep_for_later(outcome);
+        });
+    }
+    flush();
 }
 
 void Recorder::close() {
     record_suppressed(true);
     flush();
+    if (!log_.is_available() && log_.recover(now())) log_info("the audit log can be written again");
+    record_unrecorded();
+    if (!unrecorded_.empty())
+        log_error(std::to_string(unrecorded_.size()) +
+                  " outcomes could not be recorded; the next start will record these requests as interrupted");
     if (auto synced = log_.sync(); !synced)
         log_error("the audit log cannot be made durable: " + synced.error().message);
 }

@@ -47,6 +47,9 @@ public:
     void record_suppressed(bool all);
 
     void set_sync(policy::AuditSync sync) { sync_ = sync; }
+
+    /// Called after the commit that began a new epoch of the chain.
+    void on_epoch(std::function<void()> callback) { on_epoch_ = std::move(callback); }
     [[nodiscard]] audit::Log& log() { return log_; }
 
     /// Makes everything durable and retries what failed: the last thing before the end.
@@ -55,6 +58,7 @@ public:
 private:
     [[nodiscard]] bool commit();
     void retry();
+    void record_unrecorded();
     void schedule_sync();
     void schedule_count();
 
@@ -64,6 +68,8 @@ private:
     Folding folding_;
     std::vector<std::function<void(bool)>> effects_;
     std::vector<audit::Record> unrecorded_;
+    std::function<void()> on_epoch_;
+    std::int64_t epoch_ = -1;
     bool batch_has_records_ = false;
     bool batch_is_urgent_ = false;
     EventSource sync_timer_;

@@ -66,9 +66,12 @@ void arrange_descriptors(int output, int report, int control, int ruleset) {
     ::_exit(kSetupFailed);
 }
 
-void confine_or_give_up(WorkerConfinement row) {
+void confine_or_give_up(WorkerConfinement row, pid_t executor) {
     if (row.ruleset >= 0) row.ruleset = kWorkerRuleset;
     if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
+    // An executor that was killed before PR_SET_PDEATHSIG was set will not be heard of: prctl(2). Its successor has
+    // recorded this request as interrupted, so nothing may run now.
+    if (::getppid() != executor) give_up("its executor has ended");
     ::close(kWorkerRuleset);
 }
 
@@ -125,19 +128,23 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     if (::pipe2(control.data(), O_CLOEXEC) != 0) return fail_errno("pipe2");
     UniqueFd control_read(control[0]);
     UniqueFd control_write(control[1]);
+    const pid_t executor = ::getpid();
+    KeptGroup kept = KeptGroup::take();
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
         ::setpgid(0, 0);
+        kept.enter();
         default_signals();
         arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset);
         ::clearenv();
-        confine_or_give_up(row);
+        confine_or_give_up(row, executor);
         body();
         ::_exit(0);
     }
     auto worker = adopt(pid, row);
     if (!worker) return worker;
+    worker->kept = std::move(kept);
     worker->report = std::move(report->read);
     worker->control = std::move(control_write);
     return worker;
@@ -147,19 +154,23 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
     auto report = make_pipe();
     auto output = make_pipe();
     if (!report || !output) return fail_errno("pipe2");
+    const pid_t executor = ::getpid();
+    KeptGroup kept = KeptGroup::take();
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
         ::setpgid(0, 0);
+        kept.enter();
         default_signals();
         arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset);
         const int program = open_program(argv[0]);
         keep_open_if_script(program);
-        confine_or_give_up(row);
+        confine_or_give_up(row, executor);
         execute(program, argv);
     }
     auto worker = adopt(pid, row);
     if (!worker) return worker;
+    worker->kept = std::move(kept);
     worker->report = std::move(report->read);
     worker->output = std::move(output->read);
     return worker;

@@ -6,6 +6,7 @@
 #include "base/expected.h"
 #include "base/unique_fd.h"
 #include "executor/confinement.h"
+#include "executor/keeper.h"
 
 #include <sys/types.h>
 
@@ -23,6 +24,7 @@ struct Worker {
     UniqueFd output;   ///< a command's standard output and error; not valid for a built-in action
     UniqueFd control;  ///< to a built-in action: one byte = confirmed
     Credentials credentials;
+    KeptGroup kept;  ///< destroyed when nothing is left of its group
 };
 
 /// Descriptors as a worker's body sees them.

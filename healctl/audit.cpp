@@ -176,13 +176,21 @@ ExitStatus verify(const AuditOptions& options, const Globals& globals) {
     return report->ok ? ExitStatus::done : ExitStatus::error;
 }
 
+/// True when the key is out of our hands: on a disk if standard output is a file, else with whoever reads it.
+bool hand_over(std::string_view key) {
+    std::string line = std::string(key) + "\n";
+    print(line);
+    protocol::wipe(line);
+    if (!end_output()) return false;
+    // A pipe or a terminal has nothing to make durable, fsync(2) EINVAL.
+    return ::fsync(STDOUT_FILENO) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
+}
+
 ExitStatus keys(const AuditOptions& options) {
     const auto path = log_file(options.path());
     if (!path) return report_unreadable(path.error());
-    auto key = audit::take_first_key(*path);
-    if (!key) return report_unreadable(key.error());
-    print(*key + "\n");
-    protocol::wipe(*key);
+    const auto taken = audit::take_first_key(*path, hand_over);
+    if (!taken) return report_unreadable(taken.error());
     complain("this key proves the log from its first record on. It has been erased here: keep it on another machine");
     return ExitStatus::done;
 }

@@ -37,6 +37,7 @@ struct AuditSettings {
     std::uint64_t reserve = 4ULL << 20U;       ///< bytes
     std::uint64_t rotate_size = 64ULL << 20U;  ///< bytes
     std::uint32_t keep = 16;                   ///< rotated files
+    std::vector<std::string> witness;          ///< a command that is told the log's head as "{head}"; empty = none
 };
 
 struct CallerPolicy {

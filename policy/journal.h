@@ -62,6 +62,7 @@ public:
     /// Refuses every timestamp up to here: used after a restart for what was not read back.
     void forget_until(WallTime timestamp);
 
+    [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
 private:

@@ -64,11 +64,19 @@ def children_of(parent):
     return found
 
 
-def descendants_of(pid):
+def is_keeper(pid):
+    """The helper of the executor that is no worker of it (executor/keeper.h)."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        return file.read() == "healing-keeper\n"
+    return False
+
+
+def descendants_of(pid, with_keeper=False):
     found = {}
     for child, what in children_of(pid).items():
-        found[child] = what
-        found.update(descendants_of(child))
+        if with_keeper or not is_keeper(child):
+            found[child] = what
+            found.update(descendants_of(child))
     return found
 
 
@@ -274,7 +282,7 @@ class Daemon:
 
     def kill9(self):
         """As if by the kernel's out-of-memory killer. Returns when its gate and its workers are gone too."""
-        others = descendants_of(self.pid)
+        others = descendants_of(self.pid, with_keeper=True)
         self.signal(signal.SIGKILL)
         self.process.wait()
         for pid in others:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -115,7 +116,7 @@ class Start(daemon.Scenario):
             self.assertRefusesToStart(d, "audit")
 
     def test_a_log_with_a_forged_line(self):
-        """A log whose last record is not of its chain keeps it from starting and is not changed."""
+        """A last record that is not of the chain is set aside as it is, the log says so, and the daemon starts."""
         d = self.start(CONFIG)
         self.assertCode(d.ask("hello"), "ok")
         self.assertEqual(d.stop(), 0)
@@ -124,11 +125,24 @@ class Start(daemon.Scenario):
         forged = content.replace(b'"event":"stop"', b'"event":"sto_"')
         with open(d.log_path, "wb") as file:
             file.write(forged)
+        d.start()
+        (recovered,) = d.events("recovered")
+        with open(recovered["detail"]["kept_as"], "rb") as file:
+            self.assertEqual(file.read(), forged.splitlines(keepends=True)[-1])
+        self.assertCode(d.ask("hello"), "stale")  # it may have run already; who asks half a minute later is served
+
+    def test_a_log_of_another_key(self):
+        """A log that its key does not prove at all keeps it from starting, and is not changed."""
+        d, other = self.start(CONFIG), self.start(CONFIG)
+        self.assertEqual((d.stop(), other.stop()), (0, 0))
+        with open(d.log_path, "rb") as file:
+            content = file.read()
+        os.rename(d.log_path + ".key", d.log_path + ".own-key")
+        shutil.copy(other.log_path + ".key", d.log_path + ".key")
+        os.chmod(d.log_path + ".key", 0o600)
         self.assertRefusesToStart(d, "audit verify")
         with open(d.log_path, "rb") as file:
-            self.assertEqual(file.read(), forged)
-        with open(d.log_path, "wb") as file:
-            file.write(content)
+            self.assertEqual(file.read(), content)
 
     # --- what is wrong with its configuration ---
 

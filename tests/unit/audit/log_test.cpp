@@ -165,12 +165,26 @@ TEST_CASE("the first key is given out once and then erased") {
     const Folder folder;
     const auto log = open_log(folder.settings());
     write_one(*log);
-    const auto key = take_first_key(folder.log());
-    REQUIRE(key);
-    CHECK(key->size() == 64);
-    CHECK_FALSE(take_first_key(folder.log()));
+    std::string key;
+    const auto keep = [&](std::string_view given) {
+        CHECK(::access((folder.log() + ".first-key").c_str(), F_OK) == 0);
+        key = given;
+        return true;
+    };
+    REQUIRE(take_first_key(folder.log(), keep));
+    CHECK(key.size() == 64);
+    CHECK_FALSE(take_first_key(folder.log(), keep));
     CHECK(::access((folder.log() + ".first-key").c_str(), F_OK) != 0);
-    CHECK(verify_folder(folder.path(), *key, log->head()).ok);
+    CHECK(verify_folder(folder.path(), key, log->head()).ok);
+}
+
+TEST_CASE("a first key that could not be handed over stays where it is") {
+    const Folder folder;
+    const auto log = open_log(folder.settings());
+    CHECK_FALSE(take_first_key(folder.log(), [](std::string_view) { return false; }));
+    std::string key;
+    CHECK(take_first_key(folder.log(), [&](std::string_view given) { return !(key = given).empty(); }));
+    CHECK(key.size() == 64);
 }
 
 TEST_CASE("secrets and log have the modes that keep others out") {
