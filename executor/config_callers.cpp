@@ -89,9 +89,10 @@ void read_caller_actions(Table& table, policy::CallerPolicy& caller, const std::
         reading.findings.problem(
             entry.line,
             table.name() + ".actions: " +
-                (entry.text == "status" ? std::string("status is open to every caller with a key. Remove it here, or write it alone")
-                                        : quoted(entry.text) + " is not enabled" + did_you_mean(entry.text, actions) +
-                                              ". Add [actions." + entry.text + "], or remove it here"));
+                (entry.text == "status"
+                     ? std::string("status is open to every caller with a key. Remove it here, or write it alone")
+                     : quoted(entry.text) + " is not enabled" + did_you_mean(entry.text, actions) + ". Add [actions." +
+                           entry.text + "], or remove it here"));
     }
 }
 
