@@ -30,7 +30,7 @@ struct Installation {
     bool is_root = false;
     bool has_systemd = false;
     bool is_nixos = false;  ///< folders, keys and units are then the module's affair (nix/module.nix)
-    Properties service;  ///< empty without systemd
+    Properties service;     ///< empty without systemd
     Properties socket;
 
     [[nodiscard]] std::string of_service(const std::string& property) const;
