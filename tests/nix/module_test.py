@@ -383,6 +383,17 @@ class Module(unittest.TestCase):
         keys = {"Service": {**machine["keys"]["serviceConfig"], "ExecStart": "/bin/true"}}
         (units / "luminous-healing-keys.service").write_text(as_drop_in(keys), encoding="utf-8")
 
+    def test_the_readme_s_machine(self):
+        """What the README says to write on NixOS gives what it says: alice may restart nginx."""
+        found = re.findall(r"^```nix\n(.*?)^```$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        self.assertEqual(len(found), 1)
+        module = f"(({found[0]}) {{ inputs.luminous-healing.nixosModules.default = {{ }}; }})"
+        for library in LIBRARIES:
+            machine = evaluate(library, {"readme": ""}, module)["readme"]
+            self.assertEqual(machine["refusals"], [])
+            self.assertEqual(machine["groups"]["luminous-healing"]["members"], ["alice"])
+            self.assertIn("restart_service", machine["toml"]["callers"]["local"]["actions"])
+
     def test_the_flake(self):
         """The flake offers package, overlay, module, checks and shell for both systems; its module brings its package."""
         for library in LIBRARIES:
