@@ -46,6 +46,7 @@ stdenv.mkDerivation (finalAttrs: {
       ../systemd
       ../tests
       ../LICENSE
+      ../README.md
     ];
   };
 

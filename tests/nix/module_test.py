@@ -383,6 +383,25 @@ class Module(unittest.TestCase):
         keys = {"Service": {**machine["keys"]["serviceConfig"], "ExecStart": "/bin/true"}}
         (units / "luminous-healing-keys.service").write_text(as_drop_in(keys), encoding="utf-8")
 
+    def test_the_package_has_its_sources(self):
+        """What package.nix takes of this tree is enough to configure the build and its tests."""
+        names = re.findall(r"^ +\.\./(\S+)$", (PROJECT / "nix/package.nix").read_text(encoding="utf-8"), re.MULTILINE)
+        self.assertGreater(len(names), 15)
+        with tempfile.TemporaryDirectory(prefix="lh-nix-") as folder:
+            source = Path(folder) / "source"
+            for name in names:
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                if (PROJECT / name).is_dir():
+                    shutil.copytree(PROJECT / name, source / name)
+                else:
+                    shutil.copy(PROJECT / name, source / name)
+            done = subprocess.run(["cmake", "-G", "Ninja", "-Wno-dev", "-DLUMINOUS_TESTS=ON", "-S", source, "-B",
+                                   Path(folder) / "build"], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            # Every file that the build would read is there.
+            done = subprocess.run(["ninja", "-C", Path(folder) / "build", "-n"], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout[-2000:])
+
     def test_the_readme_s_machine(self):
         """What the README says to write on NixOS gives what it says: alice may restart nginx."""
         found = re.findall(r"^```nix\n(.*?)^```$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
