@@ -19,6 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <memory>
+
 namespace luminous_healing::healctl {
 namespace {
 
@@ -82,7 +85,7 @@ std::string key_path_of(const policy::Config& config, const std::string& caller)
 }
 
 /// Key, then configuration: a key that nobody refers to does no harm, the other way round the daemon would not start.
-Expected<void> put_in_place(const std::string& draft, const CallerOptions& options, const std::string& key_path,
+Expected<void> put_in_place(const std::string& draft, const std::string& file, const std::string& key_path,
                             std::string_view key, const policy::Config& config) {
     if (auto made = write_key_file(key_path, key); !made) return made;
     Draft unless_renamed(key_path);
@@ -91,10 +94,9 @@ Expected<void> put_in_place(const std::string& draft, const CallerOptions& optio
         if (entry == nullptr || ::chown(key_path.c_str(), entry->pw_uid, static_cast<gid_t>(-1)) != 0)
             return fail_errno("give " + key_path + " to " + *config.daemon.user);
     }
-    if (::rename(draft.c_str(), options.file.c_str()) != 0) return fail_errno("replace " + options.file);
+    if (::rename(draft.c_str(), file.c_str()) != 0) return fail_errno("replace " + file);
     unless_renamed.keep();
-    const UniqueFd folder(
-        ::open(options.file.substr(0, options.file.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const UniqueFd folder(::open(file.substr(0, file.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder.valid()) ::fsync(folder.get());
     return {};
 }
@@ -134,6 +136,16 @@ std::string to_json(const CallerOptions& options, const std::string& key_path, c
     return writer.take() + "\n";
 }
 
+/// What to write: a symlink stays one. On NixOS the file is made anew from its configuration, which is what to change.
+Expected<std::string> file_to_write(const std::string& path, const std::string& caller) {
+    const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), ::free);
+    if (real == nullptr) return fail_errno(path);
+    if (std::string_view(real.get()).starts_with("/nix/store/"))
+        return fail(path + " is made by NixOS. Write services.luminous-healing.callers." + caller +
+                    " = { users = [ … ]; actions = [ … ]; }; into its configuration instead");
+    return std::string(real.get());
+}
+
 /// The key's bytes live no longer than this.
 struct FreshKey {
     std::string text = new_key();
@@ -151,19 +163,21 @@ ExitStatus add(const CallerOptions& options, const Globals& globals) {
     }
     const auto tables = tables_of(options.caller, *old);
     if (!tables) return report_usage(tables.error());
-    const auto bytes = read_file(options.file, kMaxConfig);
+    const auto file = file_to_write(options.file, options.caller.name);
+    if (!file) return report_error(file.error());
+    const auto bytes = read_file(*file, kMaxConfig);
     if (!bytes) return report_error(bytes.error());
 
-    const std::string path = options.file + ".new";
+    const std::string path = *file + ".new";
     const Draft draft(path);
     const bool ends_line = bytes->empty() || bytes->back() == '\n';
-    if (auto ok = write_beside(options.file, path, *bytes + (ends_line ? "" : "\n") + *tables); !ok)
+    if (auto ok = write_beside(*file, path, *bytes + (ends_line ? "" : "\n") + *tables); !ok)
         return report_error(ok.error());
-    const auto config = check_draft(path, options.file);
+    const auto config = check_draft(path, *file);
     if (!config) return config.error();
     const FreshKey key;
     const std::string key_path = key_path_of(*config, options.caller.name);
-    if (auto ok = put_in_place(path, options, key_path, key.text, *config); !ok) return report_error(ok.error());
+    if (auto ok = put_in_place(path, *file, key_path, key.text, *config); !ok) return report_error(ok.error());
 
     complain("caller " + options.caller.name + " is in " + options.file + ", its key in " + key_path);
     std::string given;

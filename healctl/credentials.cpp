@@ -83,11 +83,18 @@ Expected<std::string> find_key_file(const CredentialOptions& options) {
     return ::access(own.c_str(), F_OK) == 0 ? own : std::string();
 }
 
-/// Root can read what the daemon's callers have; nobody else sees that there is something.
-std::string daemon_key_file(const CredentialOptions& options) {
+/// Keys that the installation keeps where the right people can read them: root those of the daemon, and on NixOS the
+/// group those in a folder made for it (nix/module.nix), where "local" is everybody's. Others see nothing there.
+std::string installed_key_file(const CredentialOptions& options) {
     const std::string wanted = named_caller(options).value_or(user_name());
-    const std::string path = "/etc/luminous-healing/keys/" + wanted;
-    return wanted.find('/') == std::string::npos && ::access(path.c_str(), R_OK) == 0 ? path : std::string();
+    if (wanted.find('/') != std::string::npos) return {};
+    std::vector<std::string> places{"/etc/luminous-healing/keys/" + wanted,
+                                    "/var/lib/luminous-healing/client/" + wanted};
+    if (!named_caller(options)) places.emplace_back("/var/lib/luminous-healing/client/local");
+    for (const auto& path : places) {
+        if (::access(path.c_str(), R_OK) == 0) return path;
+    }
+    return {};
 }
 
 Expected<Credentials> read_key_file(const std::string& path) {
@@ -123,9 +130,9 @@ Expected<Credentials> find_credentials(const CredentialOptions& options) {
         return found;
     }
     auto secret = variable("LUMINOUS_HEALING_SECRET");
-    if (const auto daemon = daemon_key_file(options); !secret && !daemon.empty()) {
-        auto found = read_key_file(daemon);
-        if (found) found->caller = caller_of(daemon);
+    if (const auto installed = installed_key_file(options); !secret && !installed.empty()) {
+        auto found = read_key_file(installed);
+        if (found) found->caller = caller_of(installed);
         return found;
     }
     if (!secret)
@@ -142,7 +149,9 @@ Expected<Credentials> find_credentials(const CredentialOptions& options) {
 std::string find_caller(const CredentialOptions& options) {
     if (auto named = named_caller(options)) return *named;
     const auto path = find_key_file(options);
-    return path && !path->empty() ? caller_of(*path) : user_name();
+    if (path && !path->empty()) return caller_of(*path);
+    const auto installed = installed_key_file(options);
+    return installed.empty() || variable("LUMINOUS_HEALING_SECRET") ? user_name() : caller_of(installed);
 }
 
 }  // namespace luminous_healing::healctl

@@ -346,8 +346,6 @@ in
     environment = {
       systemPackages = [ cfg.package ];
       etc."luminous-healing/config.toml".source = configFile;
-      # For whoever has no key of their own: as caller "local", whose key the group can read.
-      variables = mkIf (ownKeys ? local) { LUMINOUS_HEALING_KEY_FILE = mkDefault "${stateDir}/client/local"; };
     };
 
     users.users = mkIf (cfg.user == "luminous-healing") {

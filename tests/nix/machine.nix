@@ -33,7 +33,6 @@ let
       environment = {
         systemPackages = lib.mkOption { type = lib.types.listOf lib.types.package; default = [ ]; };
         etc = anything { };
-        variables = anything { };
       };
       nix.enable = lib.mkOption { type = lib.types.bool; default = true; };
       services.logrotate.settings = anything { };
@@ -66,7 +65,6 @@ in
   logrotate = config.services.logrotate.settings;
   users = config.users.users;
   groups = config.users.groups;
-  variables = config.environment.variables;
   systemPackages = map (p: p.name) config.environment.systemPackages;
   unitPackages = map (p: p.name) config.systemd.packages;
   etcIsGenerated =

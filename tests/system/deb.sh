@@ -61,6 +61,17 @@ for line in "mona --user mona" "otto --user nobody-here" "otto --user eve --acti
 done
 expect_true [ "$(ls /etc/luminous-healing)" = $'config.toml\nkeys' ]
 expect_true [ "$(ls /etc/luminous-healing/keys)" = $'mona\nroot' ]
+story "a configuration that NixOS made is not written to, but told where to change it"
+mkdir -p /nix/store/lab-etc && cp /lab/before /nix/store/lab-etc/config.toml && ln -s /nix/store/lab-etc/config.toml /etc/lab.toml
+expect_true not healctl caller add otto --user eve --config /etc/lab.toml
+expect_true grep -q 'services.luminous-healing.callers.otto' <(healctl caller add otto --user eve --config /etc/lab.toml 2>&1)
+expect_true cmp -s /lab/before /nix/store/lab-etc/config.toml
+story "a symlink to the configuration stays one"
+ln -sfn /etc/luminous-healing/config.toml /etc/lab.toml
+expect_true quietly healctl caller add otto --user eve --config /etc/lab.toml --no-restart
+expect_true [ -L /etc/lab.toml ]
+expect_true grep -q '^\[callers.otto\]' /etc/luminous-healing/config.toml
+systemctl restart $service
 story "the administrator's configuration is in order and in force"
 expect_true quietly healctl check
 expect_true quietly healctl doctor
