@@ -119,7 +119,7 @@ void write_texts(protocol::JsonWriter& writer, const std::vector<std::string>& t
 
 /// What the unit must let through to the worker, besides capabilities.
 void write_privilege(protocol::JsonWriter& writer, const actions::Privilege& privilege) {
-    writer.begin_object().key("writes");
+    writer.begin_object().member_bool("command", privilege.syscalls == actions::SyscallClass::command).key("writes");
     write_texts(writer, privilege.writes);
     writer.member_bool("network", privilege.network).member_bool("confined", privilege.confined).end_object();
 }

@@ -83,7 +83,7 @@ class Docs(unittest.TestCase):
         self.assertIn('for page in docs/man/*.scd', text_of("tests/system/docs.sh"))
         pages = sorted((PROJECT / "docs/man").glob("*.scd"))
         self.assertEqual([page.stem for page in pages], [
-            "healctl.1", "luminous-healing-audit.5", "luminous-healing-protocol.7", "luminous-healing.toml.5",
+            "healctl.1", "luminous-healing-audit.5", "luminous-healing-drop-in.8", "luminous-healing-protocol.7", "luminous-healing.toml.5",
             "luminous-healingd.8"])
         for page in pages:
             self.assertTrue(list(commands.blocks(page)), page)

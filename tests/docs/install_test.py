@@ -47,6 +47,43 @@ class Install(unittest.TestCase):
         self.install()
         self.assertEqual(found[0].read_text(encoding="utf-8"), "# mine\n")
 
+    def drop_in(self, text):
+        config = self.root / "drop-in.toml"
+        config.write_text(text, encoding="utf-8")
+        made = subprocess.run(["sh", PROJECT / "systemd/luminous-healing-drop-in", config], check=True, capture_output=True,
+                              text=True, env={**os.environ, "LUMINOUS_HEALINGD": str(BUILD / "executor/luminous-healingd")})
+        return made.stdout.splitlines()
+
+    def test_the_drop_in_follows_the_configuration(self):
+        """luminous-healing-drop-in lets through what the enabled actions need, and nothing else."""
+        nothing = self.drop_in("[daemon]\n")
+        self.assertIn("CapabilityBoundingSet=", nothing)
+        self.assertIn("ProtectKernelTunables=yes", nothing)
+        self.assertIn("#   no action", nothing)
+        self.assertEqual([line for line in nothing if line.startswith("ReadWritePaths")], [])
+        kernel = self.drop_in("[actions.adjust_swappiness]\n")
+        self.assertIn("ProtectKernelTunables=no", kernel)
+        self.assertIn("CapabilityBoundingSet=CAP_SETGID CAP_SETUID CAP_SETPCAP", kernel)
+        self.assertIn("RestrictAddressFamilies=AF_UNIX", kernel)
+        self.assertIn("IPAddressDeny=any", kernel)
+        self.assertEqual([line for line in kernel if line.startswith("ReadWritePaths")], [])
+        self.assertIn("ProtectKernelTunables=yes", self.drop_in("[actions.kill_process]\n"))
+        commands = self.drop_in('''
+            [actions.a]
+            command = ["/bin/true"]
+            writes = ["/srv/b c", "/srv/a"]  # network = true
+            [actions.b]
+            command = ["/bin/true"]
+            writes = ["/srv/a"]
+            network = true
+            [actions.clear_system_cache]''')
+        self.assertIn('ReadWritePaths="-/srv/a" "-/srv/b c"', commands)
+        self.assertIn("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", commands)
+        self.assertIn("IPAddressDeny=", commands)
+        self.assertIn("#   a b clear_system_cache", commands)
+        quiet = self.drop_in('[actions.a]\ncommand = ["/bin/true"]  # network = true\n')
+        self.assertIn("RestrictAddressFamilies=AF_UNIX", quiet)
+
     def test_the_installed_configuration_enables_nothing(self):
         """The configuration as installed is accepted, and enables nothing but status for root."""
         config = next(self.root.rglob("etc/luminous-healing/config.toml"))
