@@ -120,8 +120,10 @@ void say_next_steps(const CallerOptions& options, const std::string& key_path, c
     if (given.empty())
         note("  the key is " + key_path + ": give " + user + " a copy that only they can read, or add --give\n");
     for (const auto& each : options.caller.users) {
-        if (!is_in_group(each, kGroup))
-            note("  let " + each + " open the socket: usermod --append --groups " + kGroup + " " + each + "\n");
+        if (is_in_group(each, kGroup)) continue;
+        std::string step("  let ");
+        step.append(each).append(" open the socket: usermod --append --groups ").append(kGroup).append(" ");
+        note(step.append(each).append("\n"));
     }
     const std::string named = user == options.caller.name ? "" : "--caller " + options.caller.name + " ";
     note("  then, as " + user + ": healctl " + named +

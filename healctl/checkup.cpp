@@ -10,11 +10,12 @@ namespace {
 
 /// systemctl(1) "show": one PROPERTY=VALUE a line, also for a unit that is not there.
 Properties properties_of(const std::string& unit) {
-    const auto shown = run_program({"systemctl", "show", "--no-pager",
-                                    "--property=LoadState,ActiveState,SubState,UnitFileState,Result,NeedDaemonReload,"
-                                    "ExecMainStatus,MainPID,User,CapabilityBoundingSet,SocketGroup,SocketMode,Listen,"
-                                    "FragmentPath",
-                                    unit});
+    std::string wanted = "--property=";
+    for (const char* const name :
+         {"LoadState", "ActiveState", "SubState", "UnitFileState", "Result", "NeedDaemonReload", "ExecMainStatus",
+          "MainPID", "User", "CapabilityBoundingSet", "SocketGroup", "SocketMode", "Listen", "FragmentPath"})
+        wanted.append(name).append(",");
+    const auto shown = run_program({"systemctl", "show", "--no-pager", wanted, unit});
     Properties properties;
     if (!shown) return properties;
     std::size_t at = 0;

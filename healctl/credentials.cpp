@@ -54,8 +54,10 @@ std::vector<std::string> files_in(const std::string& directory) {
     const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.c_str()), ::closedir);
     if (listing == nullptr) return names;
     while (const dirent* const entry = ::readdir(listing.get())) {
-        const std::string name = entry->d_name;
-        if (name[0] != '.' && is_file(directory + "/" + name)) names.push_back(name);
+        const std::string_view name = entry->d_name;
+        std::string path = directory;
+        path.append("/").append(name);
+        if (name[0] != '.' && is_file(path)) names.emplace_back(name);
     }
     return names;
 }

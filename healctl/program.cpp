@@ -50,6 +50,7 @@ Expected<ProgramResult> run_program(const std::vector<std::string>& command, boo
     if (quiet) actions.empty(STDERR_FILENO);
     std::vector<std::string> texts = command;
     std::vector<char*> arguments;
+    arguments.reserve(texts.size() + 1);
     for (auto& text : texts) arguments.push_back(text.data());
     arguments.push_back(nullptr);
     pid_t child = 0;
