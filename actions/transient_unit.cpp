@@ -1,5 +1,6 @@
 #include "actions/transient_unit.h"
 
+#include "base/text.h"
 #include "base/units.h"
 #include "protocol/json_reader.h"
 #include "protocol/limits.h"
@@ -30,6 +31,7 @@ std::vector<std::string> environment_of(const TransientWork& work, const Facts& 
 
 void add_sandbox(BusProperties& properties, const TransientSandbox& sandbox) {
     std::vector<std::string> writes;
+    writes.reserve(sandbox.writes.size());
     for (const auto& path : sandbox.writes) writes.push_back("-" + path);  // '-': skipped when it is missing
     properties.emplace_back("ProtectSystem", std::string("strict"));
     properties.emplace_back("ProtectHome", std::string("read-only"));
@@ -59,7 +61,7 @@ Facts facts_of(const std::vector<std::string>& environment) {
         for (const auto& [name, value] : object->members) {
             if (value.is(protocol::Json::Kind::boolean)) facts.set(name, value.boolean);
             else if (value.is(protocol::Json::Kind::number))
-                facts.set(name, std::int64_t{std::atoll(value.text.c_str())});
+                facts.set(name, parse_integer<std::int64_t>(value.text).value_or(0));
             else facts.set(name, value.text);
         }
     }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -92,7 +93,7 @@ Expected<std::optional<Line>> LineReader::next() {
 }
 
 Expected<void> BackwardReader::read_chunk() {
-    const std::size_t want = static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, begin_));
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, begin_));
     std::string chunk(want, '\0');
     std::size_t filled = 0;
     begin_ -= want;
@@ -150,8 +151,8 @@ Expected<void> read_back(const std::string& path, const Visitor& visit) {
     if (!*more) return {};
     const auto files = earlier_files(*log);
     if (!files) return tl::unexpected(files.error());
-    for (auto file = files->rbegin(); file != files->rend(); ++file) {
-        const auto on = read_file_back(file->path, visit);
+    for (const auto& file : std::views::reverse(*files)) {
+        const auto on = read_file_back(file.path, visit);
         if (!on) return tl::unexpected(on.error());
         if (!*on) return {};
     }

@@ -36,12 +36,12 @@ private:
     bool check_witness(const StoredRecord& record, std::string_view chain);
     void check_end();
 
-    bool damaged(Damage damage, std::string explanation);
+    bool damaged(Damage damage, const std::string& explanation);
     bool explain_wrong_seq(const StoredRecord& record, std::string_view line);
     bool explain_wrong_chain(const StoredRecord& record, const ChainedLine& chained);
     /// A line with this seq in the files from `from` on, other than the one at hand.
-    std::optional<std::string> find_line(std::int64_t seq, std::size_t from_file) const;
-    bool was_chained_with_other_key(const ChainedLine& chained) const;
+    [[nodiscard]] std::optional<std::string> find_line(std::int64_t seq, std::size_t from_file) const;
+    [[nodiscard]] bool was_chained_with_other_key(const ChainedLine& chained) const;
 
     std::vector<Segment> files_;
     ChainKey key_;
@@ -55,7 +55,7 @@ private:
     bool met_witness_ = false;
 };
 
-bool Verifier::damaged(Damage damage, std::string explanation) {
+bool Verifier::damaged(Damage damage, const std::string& explanation) {
     report_.damage = damage;
     report_.explanation = printable_line(explanation, 1024);
     report_.file = files_.empty() ? "" : files_[std::min(at_.file, files_.size() - 1)].path;

@@ -70,7 +70,7 @@ std::optional<Message> decode(std::string_view bytes) {
 }
 
 Expected<void> send_message(int socket, std::string_view bytes, int fd) {
-    iovec piece{const_cast<char*>(bytes.data()), bytes.size()};  // sendmsg(2) does not write to it
+    iovec piece{const_cast<char*>(bytes.data()), bytes.size()};  // NOLINT(*-const-cast): sendmsg(2) does not write
     msghdr header{};
     header.msg_iov = &piece;
     header.msg_iovlen = 1;

@@ -4,6 +4,7 @@
 #include "policy/unit_name.h"
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 namespace luminous_healing::executor {
@@ -28,8 +29,7 @@ bool is_covered(const std::string& wildcard, const std::string& wider) {
 std::string mistake_of_wildcard(const std::string& glob, const std::vector<std::string>& protected_units) {
     constexpr std::string_view kAllowed = ":-_.\\@*?[]!^";
     const bool odd = std::any_of(glob.begin(), glob.end(), [&](char c) {
-        return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) &&
-               kAllowed.find(c) == std::string_view::npos;
+        return std::isalnum(static_cast<unsigned char>(c)) == 0 && kAllowed.find(c) == std::string_view::npos;
     });
     if (odd) return " has a character that no unit's name has. Write letters, digits and : - _ . \\ @ * ? [ ]";
     const auto open = glob.find('[');

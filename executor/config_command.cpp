@@ -9,8 +9,6 @@
 namespace luminous_healing::executor {
 namespace {
 
-using policy::ParameterSpec;
-
 // The bits of <linux/capability.h>, in their order, as capabilities(7) names them.
 constexpr std::array<std::string_view, 41> kCapabilities{"chown",
                                                          "dac_override",
@@ -110,7 +108,7 @@ private:
     }
     void program(const std::string& key, const Entry& entry);
     void placeholder(const std::string& key, const Entry& entry);
-    std::vector<std::string> parameter_names() const;
+    [[nodiscard]] std::vector<std::string> parameter_names() const;
 
     Table& table_;
     policy::ActionPolicy& action_;

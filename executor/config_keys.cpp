@@ -141,7 +141,7 @@ private:
     void note(const CallerPolicy& caller, const std::string& what) {
         problems_.push_back({caller.where, "callers." + caller.name.str() + ": " + what});
     }
-    const CallerName* owner_of(const std::string& text) const;
+    [[nodiscard]] const CallerName* owner_of(const std::string& text) const;
 
     const Config& config_;
     const ConfigSources& sources_;

@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace luminous_healing::executor {
 namespace {
@@ -15,7 +16,7 @@ constexpr std::int64_t kMostLength = 4096;  // bytes of one argument
 
 bool is_parameter_name(std::string_view name) {
     return is_valid_config_name(name) && name.find('.') == std::string_view::npos &&
-           !(name[0] >= '0' && name[0] <= '9');
+           std::isdigit(static_cast<unsigned char>(name[0])) == 0;
 }
 
 protocol::Json as_json(const ParameterSpec& spec, const std::string& value) {
@@ -52,7 +53,7 @@ public:
     void enough_is_said();
 
 private:
-    std::string type_name() const {
+    [[nodiscard]] std::string type_name() const {
         return spec_.type == ParameterType::integer   ? "an integer"
                : spec_.type == ParameterType::boolean ? "a boolean"
                                                       : "a string";

@@ -14,6 +14,7 @@
 #include <getopt.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -225,6 +226,17 @@ Expected<void> readable_for_reload(const policy::Config& config, const ConfigSou
     return {};
 }
 
+/// The loop, the channel, the log, a new connection, and a few for each of the workers that may run at a time.
+constexpr rlim_t kLeastDescriptors = 64;
+
+Expected<void> enough_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("getrlimit RLIMIT_NOFILE");
+    if (limit.rlim_cur >= kLeastDescriptors) return {};
+    return fail("may open only " + std::to_string(limit.rlim_cur) + " descriptors (RLIMIT_NOFILE) and needs " +
+                std::to_string(kLeastDescriptors) + ". Set LimitNOFILE= in the unit, or `ulimit -n`, to 1024 or more");
+}
+
 int fail_start(const std::string& what) {
     log_error(what);
     return 1;
@@ -233,6 +245,7 @@ int fail_start(const std::string& what) {
 int serve(const Options& options, const ConfigSources& sources, policy::Config config) {
     if (options.socket) config.daemon.socket = *options.socket;
     auto shared = std::make_shared<const policy::Config>(std::move(config));
+    if (auto enough = enough_descriptors(); !enough) return fail_start(enough.error().message);
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
     auto loop = EventLoop::create();

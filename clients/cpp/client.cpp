@@ -19,7 +19,17 @@ bool is_lost(const Error& error) { return error.system_error == ECONNRESET; }
 /// What a daemon that is being restarted looks like from outside.
 bool is_away(const Error& error) { return error.system_error == ENOENT || error.system_error == ECONNREFUSED; }
 
+/// A request that could not be read has no id for the daemon; the MAC says all the same which one is meant.
+bool names(const protocol::Response& response, const SignedRequest& request) {
+    return response.request_id == request.id ||
+           (response.code == protocol::Code::bad_request && response.request_id == "unknown");
+}
+
 void pause_for(Micros duration) { ::poll(nullptr, 0, static_cast<int>(duration.count() / 1000)); }
+
+Error refused_unproven(const Answer& answer) {
+    return {"asked again, the daemon refused with " + std::string(name_of(answer.response.code)), ECONNRESET};
+}
 
 }  // namespace
 
@@ -55,7 +65,7 @@ Expected<Answer> Client::exchange(Connection& connection, const SignedRequest& r
         auto received = protocol::read_received(*frame, key_, request.mac_hex);
         if (!received) return fail(received.error().message, EBADMSG);
         if (received->response) {
-            if (received->authenticated && received->response->request_id != request.id)
+            if (received->authenticated && !names(*received->response, request))
                 return fail("the answer names another request", EBADMSG);
             return Answer{std::move(*received->response), std::move(received->raw_value), received->authenticated};
         }
@@ -79,10 +89,10 @@ Expected<Answer> Client::ask(const SignedRequest& request, const Listener& liste
         const BootTime begun = now().boot;
         if (auto connection = Connection::open(settings_.socket, give_up)) {
             auto answer = exchange(*connection, request, listener, deadline);
-            if (answer) return answer;
-            last = answer.error();
-            if (last.system_error == ETIMEDOUT) return tl::unexpected(outcome_unknown(request, last));
-            if (!is_lost(last)) return answer;
+            // A refusal without proof says nothing about the same request on a connection before this one.
+            if (answer && (answer->authenticated || !was_connected)) return answer;
+            last = answer ? refused_unproven(*answer) : answer.error();
+            if (!is_lost(last)) return tl::unexpected(outcome_unknown(request, last));
             // A connection that lasted is a daemon that was back; one that is always closed at once is none.
             if (!was_connected || now().boot - begun > kLongestPause)
                 give_up = std::min(deadline, now().boot + settings_.patience);

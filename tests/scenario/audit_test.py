@@ -138,6 +138,26 @@ class Audit(daemon.Scenario):
         for record in d.events("decision"):
             self.assertRegex(record["parameters"]["token"], "^sha256:[0-9a-f]{64}$")
 
+    def test_secret_parameters_are_in_no_message(self):
+        """Neither why a request was denied nor a plan shows a secret's value, in the log, the answer or the journal."""
+        d = self.make()
+        hold = self.hold(d)
+        script = self.script(d, "login", f"#!/bin/sh\ncat {hold.path}\n")
+        d.configure(f'[actions.login]\ncommand = ["/bin/sh", "{script}", "{{token}}"]\n'
+                    'parameters.token = { type = "string", pattern = "[a-z]+", secret = true }').start()
+        answers = [d.ask("login", {"token": "mellon"}, mode="plan"), d.ask("login", {"token": "melloN"})]
+        with d.connect() as connection:
+            running = d.request("login", {"token": "mellon"})
+            connection.send(running.frame)
+            hold.await_start()
+            answers.append(self.assertCode(d.ask("login", {"token": "mellon"}), "busy"))
+            hold.release()
+            answers.append(connection.response(running))
+        self.assertEqual(d.stop(), 0)
+        with open(d.log_path, encoding="utf-8") as log:
+            told = (log.read() + str(answers) + d.journal()).lower()
+        self.assertNotIn("mellon", told)
+
     def test_a_huge_request_is_one_bounded_record(self):
         """A26: the largest request makes a record that the daemon can read back at its next start."""
         d = self.start(CONFIG)

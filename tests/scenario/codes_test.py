@@ -187,7 +187,7 @@ class Codes(daemon.Scenario):
         self.refused(self.ask("format_disk"), "action_unknown")
         self.refused(self.ask("kill_process", {"pid": 2}), "action_unknown")
         self.refused(self.ask("Greet", {"name": "a"}), "action_unknown")
-        for name in "greet ", "greet\n", "../greet":  # out of form, which may be said first
+        for name in "greet ", "greet\n", "../greet", "gre\0et", "greet\0", "greet\x1b[2J":  # out of form, which may be said first
             self.assertIn(self.ask(name, {"name": "a"})["code"], ("action_unknown", "bad_request"))
         self.assertEqual(self.d.events("outcome"), [])
 

@@ -8,7 +8,7 @@ import daemon
 
 # Prints what a process holds. Run by the interpreter of the tests, so that it needs nothing installed.
 PROBE = r"""
-import json, os, socket, sys
+import json, os, resource, socket, sys
 def tried(what):
     try:
         what()
@@ -51,6 +51,12 @@ print(json.dumps({
     "setsid": tried(os.setsid), "setpgid": tried(lambda: os.setpgid(0, 0)),
     "kill_daemon": tried(lambda: os.kill(os.getppid(), 0)),
     "chroot": tried(lambda: os.chroot("/")),
+    "limit_daemon": tried(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (3, 3))),
+    "chmod": tried(lambda: os.chmod(sys.argv[2] + "/config.toml", 0o666)),
+    "fchmod": tried(lambda: os.fchmod(os.open(sys.argv[2] + "/config.toml", os.O_RDONLY), 0o4755)),
+    "chmod_key": tried(lambda: os.chmod(sys.argv[2] + "/keys/tester", 0o444)),
+    "chown": tried(lambda: os.chown(sys.argv[2] + "/config.toml", -1, 65534)),
+    "setxattr": tried(lambda: os.setxattr(sys.argv[2] + "/config.toml", "user.x", b"x")),
 }))
 """
 
@@ -146,6 +152,17 @@ class Confinement(daemon.Scenario):
         if self.d.ask("status")["result"]["landlock_abi"] < 6:
             self.skipTest("this kernel's Landlock cannot tell")
         self.assertEqual(held["kill_daemon"], "Operation not permitted")
+
+    def test_it_cannot_change_what_it_cannot_write(self):
+        """A command changes no mode, owner or attribute, also of what its user owns: Landlock does not see those."""
+        held = self.probe()
+        for name in "chmod", "fchmod", "chmod_key", "chown", "setxattr":
+            self.assertEqual(held[name], "Operation not permitted", name)
+
+    def test_it_cannot_limit_the_daemon(self):
+        """A command of the daemon's own user cannot set limits of the executor, which would end it."""
+        self.assertEqual(self.probe()["limit_daemon"], "Operation not permitted")
+        self.assertCode(self.d.ask("status"), "ok")
 
     def test_arguments_arrive_as_they_are(self):
         """A parameter fills exactly one argument: no shell, no splitting, no expansion."""

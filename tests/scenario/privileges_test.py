@@ -45,12 +45,14 @@ class Privileges(daemon.Scenario):
         self.assertCode(d.ask("a"), "ok")
 
     def test_without_a_user_it_says_so(self):
-        """Started as root without daemon.user it stays uid 0, its capabilities cut, and says so; the gate is nobody."""
+        """Started as root without daemon.user it stays uid 0, its capabilities cut, and says so; the gate's uid is no account's."""
         d = self.start('[actions.a]\ncommand = ["/bin/true"]')
         d.await_journal("running as uid 0 with its capabilities cut")
         self.assertEqual(proc(d.pid, "Uid")[0], "0")
         self.assertNotEqual(proc(d.confined_gate(), "Uid")[0], "0")
         self.assertEqual(capabilities(d.gate_pid()), 0)
+        users = {str(user.pw_uid) for user in pwd.getpwall()}  # nobody's processes could stop a gate of nobody
+        self.assertNotIn(proc(d.gate_pid(), "Uid")[0], users)
         dangerous = 1 << 21 | 1 << 16 | 1 << 19 | 1 << 1 | 1 << 2  # sys_admin sys_module sys_ptrace dac_override/search
         self.assertEqual(capabilities(d.pid) & dangerous, 0)
 

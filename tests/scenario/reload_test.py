@@ -1,6 +1,7 @@
 """A new configuration, good or bad, and new keys."""
 
 import os
+import shutil
 import signal
 
 import daemon
@@ -90,6 +91,17 @@ class Reload(daemon.Scenario):
         os.unlink(os.path.join(d.key_folder, "tester"))
         d.reload()
         self.assertIs(d.events("reload")[-1]["success"], False)
+        self.assertCode(d.ask("one"), "ok")
+
+    @daemon.needs_root
+    def test_keys_that_only_root_can_read_are_told_at_the_start(self):
+        """After stepping down root's key files can no longer be read: a reload fails, changes nothing and says why."""
+        d = self.start(CONFIG, user="daemon")
+        shutil.chown(os.path.join(d.key_folder, "tester"), "root")
+        d.reload()
+        record = d.events("reload")[-1]
+        self.assertIs(record["success"], False)
+        self.assertIn("tester", record["error"])
         self.assertCode(d.ask("one"), "ok")
 
     def test_a_running_action_is_not_disturbed(self):

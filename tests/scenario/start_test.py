@@ -271,6 +271,24 @@ class Start(daemon.Scenario):
         self.assertEqual(told["privileges"]["adjust_swappiness"],
                          {"command": False, "writes": ["/proc/sys/vm/swappiness"], "network": False, "confined": True})
 
+    def test_few_descriptors(self):
+        """Where it may open few descriptors it serves, or refuses to start with the way to mend it; never half."""
+        for count in 1024, 64, 16:
+            with self.subTest(count=count):
+                d = self.make(CONFIG)
+                limited = ["prlimit", f"--nofile={count}:{count}", daemon.BINARY, "--config", d.config_path]
+                d.process = subprocess.Popen(limited, env=d.environment(), stdin=subprocess.DEVNULL,
+                                             stderr=subprocess.PIPE)
+                d.watch()
+                try:
+                    d.await_notification("READY=1")
+                except AssertionError:
+                    self.assertNotEqual(d.wait(), 0)
+                    self.assertRegex(d.journal(), "RLIMIT_NOFILE|LimitNOFILE|descriptors")
+                    continue
+                self.assertCode(d.ask("hello"), "ok")
+                self.assertEqual(d.stop(), 0)
+
     def test_version_help_and_mistakes(self):
         """--version and --help answer on standard output with 0; what is no option is 2."""
         d = self.make(CONFIG)

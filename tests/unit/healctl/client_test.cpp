@@ -130,6 +130,29 @@ TEST_CASE("after a lost connection the same bytes are sent again") {
     CHECK(server.seen() == request.frame + request.frame + request.frame);
 }
 
+TEST_CASE("a refusal without proof says nothing about the same request on an earlier connection") {
+    for (const auto code : {protocol::Code::busy, protocol::Code::bad_signature}) {
+        const std::string refusal = protocol::frame_response(response_bytes("unknown", code), nullptr, "");
+        const CannedServer server({always(""), always(refusal), always(refusal), always(refusal), always(refusal)});
+        const Client client = client_for(server.path(), 300ms);
+        const auto answer = client.ask(signed_request(client));
+        REQUIRE_FALSE(answer);
+        CHECK(answer.error().message.find("healctl audit show --id request-1") != std::string::npos);
+    }
+}
+
+TEST_CASE("an answer to a request that could not be read has no id and is delivered for its MAC") {
+    const CannedServer server({[](const std::string& frame) {
+        const auto prepared = key();
+        return protocol::frame_response(response_bytes("unknown", protocol::Code::bad_request), &prepared,
+                                        mac_of(frame));
+    }});
+    const Client client = client_for(server.path());
+    const auto answer = client.ask(signed_request(client));
+    REQUIRE(answer);
+    CHECK(answer->response.code == protocol::Code::bad_request);
+}
+
 TEST_CASE("a connection that stays lost ends with the request id and where to look for it") {
     CannedServer server({always(""), always(""), always(""), always(""), always(""), always(""), always("")});
     const Client client = client_for(server.path(), 300ms);

@@ -24,6 +24,14 @@ TEST_CASE("a pattern matches the whole value and never a part") {
     CHECK_FALSE(matches("[a-z]+", std::string_view("abc\0;x", 6)));
 }
 
+TEST_CASE("a back reference is refused: matching it can take longer than anybody waits") {
+    for (const auto* const expression : {"(a*)\\1", "(a*)(a*)(a*)\\2\\3z", "\\9"}) {
+        CAPTURE(expression);
+        CHECK_FALSE(Pattern::compile(expression));
+    }
+    CHECK(matches("\\\\1", "\\1"));  // an escaped backslash and a digit
+}
+
 TEST_CASE("alternatives are anchored as one") {
     CHECK(matches("a|b", "a"));
     CHECK(matches("a|b", "b"));
