@@ -81,11 +81,19 @@ Expected<void> create_secret_file(const std::string& path, std::string_view byte
     return sync_folder_of(path);
 }
 
+/// Root looks after a log that is the service's: its key then belongs to whoever the folder belongs to.
+bool is_own(uid_t owner, const std::string& path) {
+    if (owner == 0 || owner == ::geteuid()) return true;
+    struct stat folder {};
+    return ::geteuid() == 0 && ::stat(path.substr(0, path.rfind('/') + 1).c_str(), &folder) == 0 &&
+           folder.st_uid == owner;
+}
+
 Expected<void> check_secret_file(int fd, const std::string& path) {
     struct stat st {};
     if (::fstat(fd, &st) != 0) return fail_errno("stat " + path);
     if (!S_ISREG(st.st_mode)) return fail(path + " is not a regular file");
-    if (st.st_uid != 0 && st.st_uid != ::geteuid()) return fail(path + " belongs to another user: chown it");
+    if (!is_own(st.st_uid, path)) return fail(path + " belongs to another user: chown it");
     if ((st.st_mode & 077U) != 0) return fail(path + " is open to others: chmod 600 " + path);
     if (st.st_nlink != 1) return fail(path + " has other names (hard links): remove them");
     return {};

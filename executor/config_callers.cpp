@@ -80,6 +80,8 @@ void read_caller_actions(Table& table, policy::CallerPolicy& caller, const std::
         table.problem("actions", "is missing. Write actions = [\"NAME\"], what this caller may do");
     const auto entries = table.distinct_texts("actions", Table::WhenEmpty::refuse);
     if (!entries) return;
+    // A caller that may only look says so: an empty list could as well be a mistake.
+    if (entries->size() == 1 && entries->front().text == "status") return;
     for (const auto& entry : *entries) {
         caller.actions.emplace_back(entry.text);
         reading.used_actions.insert(entry.text);
@@ -87,9 +89,10 @@ void read_caller_actions(Table& table, policy::CallerPolicy& caller, const std::
         reading.findings.problem(
             entry.line,
             table.name() + ".actions: " +
-                (entry.text == "status" ? std::string("status is open to every caller with a key. Remove it here")
-                                        : quoted(entry.text) + " is not enabled" + did_you_mean(entry.text, actions) +
-                                              ". Add [actions." + entry.text + "], or remove it here"));
+                (entry.text == "status"
+                     ? std::string("status is open to every caller with a key. Remove it here, or write it alone")
+                     : quoted(entry.text) + " is not enabled" + did_you_mean(entry.text, actions) + ". Add [actions." +
+                           entry.text + "], or remove it here"));
     }
 }
 

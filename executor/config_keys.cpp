@@ -63,8 +63,10 @@ Expected<void> check_key_file(int fd, const KeyPlace& place, const Config& confi
                     path);
     const mode_t harmless = found.st_gid == 0 ? S_IRGRP : 0;
     if ((found.st_mode & (S_IRWXG | S_IRWXO) & ~(S_IXGRP | harmless)) != 0)
-        return fail("key file " + path + " can be read or changed by others. Run: chmod 0400 " + path +
-                    ", and make a new key if others had access");
+        return fail("key file " + path +
+                    " can be read or changed by others. Make a new key if others had access. "
+                    "Run: chmod 0400 " +
+                    path);
     return {};
 }
 
@@ -81,7 +83,9 @@ Expected<std::string> read_key_bytes(const KeyPlace& place, const Config& config
     if (auto way = check_folder_of(place, sources); !way) return tl::unexpected(way.error());
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW));
     if (!fd.valid() && errno == ENOENT) return fail("there is no key file " + path + ". Run: healctl keygen " + path);
-    if (!fd.valid() && errno == ELOOP) return fail("key file " + path + " is a symlink. Put the key itself there");
+    if (!fd.valid() && errno == ELOOP)
+        return fail("key file " + path + " is a symlink, not the key itself. Run: rm " + path + " && healctl keygen " +
+                    path);
     if (!fd.valid()) return fail_errno("key file " + path);
     if (auto good = check_key_file(fd.get(), place, config, sources); !good) return tl::unexpected(good.error());
     std::string bytes(kMaxKeyFile + 1, '\0');  // never grows: growing would leave a copy behind
@@ -117,6 +121,8 @@ std::optional<std::string> mistake_of_key(std::string_view key) {
         return "holds a key that anyone can guess";
     return {};
 }
+
+std::string new_key_at(const std::string& path) { return "rm -f " + path + " && healctl keygen " + path; }
 
 class KeyReader {
 public:
@@ -157,10 +163,10 @@ void KeyReader::read_one(const CallerPolicy& caller, const std::string& key) {
     const auto mistake = mistake_of_key(*text);
     const auto* const owner = owner_of(*text);
     if (mistake) {
-        note(caller, "key file " + place.path + " " + *mistake + ". Make one with: healctl keygen " + place.path);
+        note(caller, "key file " + place.path + " " + *mistake + ". Run: " + new_key_at(place.path));
     } else if (owner != nullptr) {
         note(caller, "key file " + place.path + " holds the same key as one of caller \"" + owner->str() +
-                         "\". Make a key of its own with: healctl keygen " + place.path);
+                         "\". Each needs its own. Run: " + new_key_at(place.path));
     } else {
         keys_[caller.name].push_back(std::move(*text));
         return;

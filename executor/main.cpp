@@ -113,6 +113,19 @@ int check(const policy::Config& config, const ConfigSources& sources) {
     return 0;
 }
 
+void write_texts(protocol::JsonWriter& writer, const std::vector<std::string>& texts) {
+    writer.begin_array();
+    for (const auto& text : texts) writer.string(text);
+    writer.end_array();
+}
+
+/// What the unit must let through to the worker, besides capabilities.
+void write_privilege(protocol::JsonWriter& writer, const actions::Privilege& privilege) {
+    writer.begin_object().member_bool("command", privilege.syscalls == actions::SyscallClass::command).key("writes");
+    write_texts(writer, privilege.writes);
+    writer.member_bool("network", privilege.network).member_bool("confined", privilege.confined).end_object();
+}
+
 /// Who the daemon runs as decides what it needs: the configured user, else the service's, else whoever asks.
 int print_capabilities(const policy::Config& config) {
     uid_t uid = ::geteuid();
@@ -120,15 +133,16 @@ int print_capabilities(const policy::Config& config) {
     if (const auto who = credentials_of(config.daemon.user.value_or(service_user))) uid = who->uid;
     else if (uid == 0) uid = 1;  // the service user does not exist yet: any uid but 0 gives the same answer
     protocol::JsonWriter writer;
-    writer.begin_object().key("capabilities").begin_array();
-    for (const auto& name : capability_names(needed_capabilities(config, uid))) writer.string(name);
-    writer.end_array().key("actions").begin_object();
+    writer.begin_object().key("capabilities");
+    write_texts(writer, capability_names(needed_capabilities(config, uid)));
+    writer.key("privileges").begin_object();
+    for (const auto& [name, action] : config.actions) write_privilege(writer.key(name.str()), row_of(action).privilege);
+    writer.end_object().key("actions").begin_object();
     for (const auto& [name, action] : config.actions) {
         policy::Config only = config;
         only.actions = {{name, action}};
-        writer.key(name.str()).begin_array();
-        for (const auto& capability : capability_names(needed_capabilities(only, uid))) writer.string(capability);
-        writer.end_array();
+        writer.key(name.str());
+        write_texts(writer, capability_names(needed_capabilities(only, uid)));
     }
     writer.end_object().end_object();
     std::cout << writer.text() << "\n";

@@ -44,6 +44,7 @@ void add_confirm(CLI::App& command, CommandLine& line);
 void add_sign(CLI::App& command, CommandLine& line);
 void add_explain(CLI::App& command, CommandLine& line);
 void add_check(CLI::App& command, CommandLine& line);
+void add_caller(CLI::App& command, CommandLine& line);
 void add_keygen(CLI::App& command, CommandLine& line);
 void add_audit(CLI::App& command, CommandLine& line);
 void add_doctor(CLI::App& command, CommandLine& line);

@@ -54,8 +54,10 @@ std::vector<std::string> files_in(const std::string& directory) {
     const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.c_str()), ::closedir);
     if (listing == nullptr) return names;
     while (const dirent* const entry = ::readdir(listing.get())) {
-        const std::string name = entry->d_name;
-        if (name[0] != '.' && is_file(directory + "/" + name)) names.push_back(name);
+        const std::string_view name = entry->d_name;
+        std::string path = directory;
+        path.append("/").append(name);
+        if (name[0] != '.' && is_file(path)) names.emplace_back(name);
     }
     return names;
 }
@@ -81,6 +83,20 @@ Expected<std::string> find_key_file(const CredentialOptions& options) {
     }
     const std::string own = home_directory() + "/.config/luminous-healing/key";
     return ::access(own.c_str(), F_OK) == 0 ? own : std::string();
+}
+
+/// Keys that the installation keeps where the right people can read them: root those of the daemon, and on NixOS the
+/// group those in a folder made for it (nix/module.nix), where "local" is everybody's. Others see nothing there.
+std::string installed_key_file(const CredentialOptions& options) {
+    const std::string wanted = named_caller(options).value_or(user_name());
+    if (wanted.find('/') != std::string::npos) return {};
+    std::vector<std::string> places{"/etc/luminous-healing/keys/" + wanted,
+                                    "/var/lib/luminous-healing/client/" + wanted};
+    if (!named_caller(options)) places.emplace_back("/var/lib/luminous-healing/client/local");
+    for (const auto& path : places) {
+        if (::access(path.c_str(), R_OK) == 0) return path;
+    }
+    return {};
 }
 
 Expected<Credentials> read_key_file(const std::string& path) {
@@ -116,6 +132,11 @@ Expected<Credentials> find_credentials(const CredentialOptions& options) {
         return found;
     }
     auto secret = variable("LUMINOUS_HEALING_SECRET");
+    if (const auto installed = installed_key_file(options); !secret && !installed.empty()) {
+        auto found = read_key_file(installed);
+        if (found) found->caller = caller_of(installed);
+        return found;
+    }
     if (!secret)
         return fail("no key: give --key-file FILE, or put it in " + home_directory() +
                     "/.config/luminous-healing/key (healctl keygen makes one)");
@@ -130,7 +151,9 @@ Expected<Credentials> find_credentials(const CredentialOptions& options) {
 std::string find_caller(const CredentialOptions& options) {
     if (auto named = named_caller(options)) return *named;
     const auto path = find_key_file(options);
-    return path && !path->empty() ? caller_of(*path) : user_name();
+    if (path && !path->empty()) return caller_of(*path);
+    const auto installed = installed_key_file(options);
+    return installed.empty() || variable("LUMINOUS_HEALING_SECRET") ? user_name() : caller_of(installed);
 }
 
 }  // namespace luminous_healing::healctl

@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"explain", "would it be granted, and by which rule? Needs no daemon", add_explain},
     {"sign", "print the signed request instead of sending it", add_sign},
     {"check", "check a configuration file", add_check},
+    {"caller", "add a caller: its key and its part of the configuration", add_caller},
     {"keygen", "make a key", add_keygen},
     {"audit", "read and verify the audit log", add_audit},
     {"doctor", "what is wrong with this installation, and what mends it", add_doctor},

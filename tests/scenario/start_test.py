@@ -275,11 +275,15 @@ class Start(daemon.Scenario):
                                              "--print-capabilities")
         self.assertEqual(status, 0, stderr)
         told = json.loads(stdout)
-        self.assertEqual(set(told), {"capabilities", "actions"})
+        self.assertEqual(set(told), {"capabilities", "privileges", "actions"})
         self.assertEqual(set(told["actions"]), {"hello", "kill_process", "adjust_swappiness"})
         self.assertEqual(told["actions"]["hello"], [])
         self.assertIn("cap_kill", told["actions"]["kill_process"])
         self.assertEqual(set(told["capabilities"]), {c for names in told["actions"].values() for c in names})
+        self.assertEqual(told["privileges"]["hello"],
+                         {"command": True, "writes": [], "network": False, "confined": True})
+        self.assertEqual(told["privileges"]["adjust_swappiness"],
+                         {"command": False, "writes": ["/proc/sys/vm/swappiness"], "network": False, "confined": True})
 
     def test_few_descriptors(self):
         """Where it may open few descriptors it serves, or refuses to start with the way to mend it; never half."""

@@ -19,7 +19,8 @@ project=$(dirname "$(dirname "$here")")
 cache=${LUMINOUS_LAB_CACHE:-${XDG_CACHE_HOME:-/var/cache}/luminous-healing-lab}
 suite=bookworm
 packages=(systemd systemd-sysv dbus dbus-user-session libpam-systemd polkitd libcap2-bin libcap2 jq nginx-light iproute2
-          procps python3 libssl3 libseccomp2 libsystemd0 libspdlog1.10 libsimdjson14 libtomlplusplus3 network-manager nix-bin)
+          procps python3 libssl3 libseccomp2 libsystemd0 libspdlog1.10 libsimdjson14 libtomlplusplus3 network-manager nix-bin
+          netcat-openbsd openssl)
 
 fail() { echo "lab: $*" >&2; exit 125; }
 

@@ -179,6 +179,12 @@ TEST_CASE("callers have their keys and users and actions and budget") {
     CHECK(config.callers.at(CallerName("admin")).users == std::vector<uid_t>{1000});
 }
 
+TEST_CASE("a caller with status alone may do nothing else") {
+    const Machine machine;
+    const auto config = good_config(machine, vector_file("caller-status.toml"));
+    CHECK(config.callers.at(CallerName("watcher")).actions.empty());
+}
+
 TEST_CASE("a built-in action keeps its own row and is narrowed by the configuration") {
     const Machine machine;
     const auto config = good_config(machine, vector_file("everything.toml"));
