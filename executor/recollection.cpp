@@ -5,6 +5,7 @@
 #include "protocol/mac.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace luminous_healing::executor {
@@ -174,18 +175,17 @@ void Recollection::fill(policy::Journal& journal) {
     const auto skew = config_.daemon.max_clock_skew;
     // The log does not begin with its first record: older files were removed, by rotation or by somebody.
     if (read_to_the_start_ && previous_seq_ > 1) forget_until({previous_.wall.since_epoch + skew});
-    for (auto entry = remembered_.rbegin(); entry != remembered_.rend(); ++entry) {
-        const WallTime timestamp{entry->timestamp.since_epoch + skew};
-        if (!journal.begin(entry->caller, entry->id, entry->mac, timestamp, entry->at + 2 * skew + kJournalMargin)) {
-            if (entry->executed) forget_until(timestamp);
+    for (const auto& entry : std::views::reverse(remembered_)) {
+        const WallTime timestamp{entry.timestamp.since_epoch + skew};
+        if (!journal.begin(entry.caller, entry.id, entry.mac, timestamp, entry.at + 2 * skew + kJournalMargin)) {
+            if (entry.executed) forget_until(timestamp);
             continue;
         }
-        if (entry->executed) journal.mark_executed(entry->caller, entry->id);
+        if (entry.executed) journal.mark_executed(entry.caller, entry.id);
         // An answer that is not kept is due at once, so that the request counts as answered and lost.
-        if (entry->answered)
-            journal.finish(
-                entry->caller, entry->id, entry->response,
-                entry->response.empty() ? BootTime{now_.boot.since_boot - limits_.keep_response} : entry->at);
+        if (entry.answered)
+            journal.finish(entry.caller, entry.id, entry.response,
+                           entry.response.empty() ? BootTime{now_.boot.since_boot - limits_.keep_response} : entry.at);
     }
     if (forgotten_) journal.forget_until(*forgotten_);
 }

@@ -249,7 +249,7 @@ constexpr Micros kNoon{1'790'000'000'000'000};
 
 }  // namespace
 
-TEST_CASE("A10, A27: in four thousand lives with restarts, reboots, suspend and set clocks nothing runs twice or too often") {
+TEST_CASE("A10, A27: in four thousand lives of restarts, reboots and set clocks nothing runs twice or too often") {
     std::size_t ran = 0;
     for (std::uint32_t seed = 0; seed < 4000; ++seed) {
         CAPTURE(seed);
