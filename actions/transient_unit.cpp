@@ -17,6 +17,7 @@ namespace {
 using protocol::Code;
 
 constexpr std::string_view kFactsVariable = "LUMINOUS_HEALING_FACTS=";
+constexpr std::string_view kAdopted = "adopted";
 constexpr Micros kReserve = 3s;  // of the time left, for verify and the answer
 
 // systemd gives a transient unit's environment to whoever asks for its properties, so nothing secret may be in it.
@@ -119,7 +120,7 @@ Result<void> resume_check(Context& context) {
     if (!found) return failed(Code::unavailable, found.error().message);
     if (found->state == Adopted::State::absent) return as_result(*found);
     context.facts = found->facts;
-    context.facts.set("adopted", true);
+    context.facts.set(kAdopted, true);
     return {};
 }
 
@@ -156,13 +157,23 @@ BusProperties transient_properties(const TransientWork& work, const Facts& facts
     return properties;
 }
 
-Result<void> run_transient(Context& context, const TransientWork& work, std::string_view part) {
+std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work, std::string_view part) {
+    const std::string unit = transient_unit_name(context.request_id, part);
+    std::vector<BusCall> calls{job_call("StopUnit", unit), reset_failed_call(unit)};
+    if (part == "run" && context.facts.find(kAdopted) != nullptr) return calls;
+    Facts kept = context.facts;
+    kept.set("transient_unit", unit);
+    calls.push_back(start_transient_call(unit, transient_properties(work, kept), {}));
+    return calls;
+}
+
+Result<void> run_transient(Context& context, std::string_view part) {
     auto manager = ServiceManager::connect();
     if (!manager) return failed(Code::unavailable, "systemd does not answer: " + manager.error().message);
     const std::string unit = transient_unit_name(context.request_id, part);
     context.facts.set("transient_unit", unit);
     context.progress("running as " + unit);
-    const auto end = manager->start_transient(unit, transient_properties(work, context.facts), {}, limit_of(context));
+    const auto end = manager->start_transient(unit, limit_of(context));
     if (!end) return failed("systemd refused to start " + unit + ": " + end.error().message);
     if (end->is_done()) return {};
     const auto found = adopted_unit(*manager, unit, 0us);
