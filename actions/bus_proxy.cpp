@@ -266,7 +266,7 @@ void Proxy::carry_out(sd_bus_message* call, const BusCall& declared) {
     sd_bus_message* said = nullptr;
     if (r >= 0) r = sd_bus_call(far_->bus, raw, microseconds(kCallLimit), error.get(), &said);
     const Message owned(said);
-    if (r >= 0 && declared.then != nullptr) {
+    if (r >= 0 && declared.then) {
         const auto texts = leading_texts(said);
         for (auto& next : declared.then(texts.empty() ? std::string("/") : texts.front()))
             (*declared_)->push_back(std::move(next));

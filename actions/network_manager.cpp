@@ -15,13 +15,12 @@ BusMethod method(const char* member) { return {kName, kPath, kName, member}; }
 BusArgument object(const std::string& path) { return BusValue(ObjectPath{path}); }
 
 BusCall activate_call(const ActiveConnection& connection) {
-    return {
-        method("ActivateConnection"), {object(connection.connection), object(connection.device), object("/")}, nullptr};
+    return {method("ActivateConnection"), {object(connection.connection), object(connection.device), object("/")}, {}};
 }
 
 std::vector<BusCall> of_checkpoint(const std::string& checkpoint) {
-    return {{method("CheckpointDestroy"), {object(checkpoint)}, nullptr},
-            {method("CheckpointRollback"), {object(checkpoint)}, nullptr}};
+    return {{method("CheckpointDestroy"), {object(checkpoint)}, {}},
+            {method("CheckpointRollback"), {object(checkpoint)}, {}}};
 }
 
 BusCall checkpoint_call(Micros keep) {

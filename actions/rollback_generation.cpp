@@ -62,14 +62,13 @@ TransientWork switching_to(const Context& context, const std::string& env, std::
     return work;
 }
 
-// To the generation asked for, and back to the one that was current before.
+// To the generation asked for, and once that was begun, back to the one that was current before.
 Result<std::vector<BusCall>> calls(const Context& context) {
     const auto env = find_program("nix-env");
     if (!env) return failed(Code::unavailable, "there is no nix-env");
-    auto calls = transient_calls(context, switching_to(context, *env, context.facts.integer("generation")));
+    const auto there = switching_to(context, *env, context.facts.integer("generation"));
     const auto back = switching_to(context, *env, context.facts.integer("generation_before"));
-    for (auto& call : transient_calls(context, back, "undo")) calls.push_back(std::move(call));
-    return calls;
+    return transient_calls_with_way_back(context, there, back);
 }
 
 Result<std::string> run(Context& context) {

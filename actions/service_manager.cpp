@@ -19,7 +19,7 @@ BusArgument text(const std::string& value) { return BusValue(value); }
 BusMethod on_manager(const char* member) { return {kSystemd, kManagerPath, kManager, member}; }
 
 std::vector<BusCall> job_may_be_cancelled(const std::string& job) {
-    return {{{kSystemd, job, kJob, "Cancel"}, {}, nullptr}};
+    return {{{kSystemd, job, kJob, "Cancel"}, {}, {}}};
 }
 
 bool is_service(std::string_view name) { return name.ends_with(".service"); }
@@ -56,11 +56,20 @@ BusCall job_call(const char* method, const std::string& unit) {
     return {on_manager(method), {text(unit), text("replace")}, job_may_be_cancelled};
 }
 
-BusCall reset_failed_call(const std::string& unit) { return {on_manager("ResetFailedUnit"), {text(unit)}, nullptr}; }
+BusCall with_way_back(BusCall call, const BusCall& back) {
+    call.then = [first = std::move(call.then), back](const std::string& object) {
+        auto calls = first ? first(object) : std::vector<BusCall>{};
+        calls.push_back(back);
+        return calls;
+    };
+    return call;
+}
+
+BusCall reset_failed_call(const std::string& unit) { return {on_manager("ResetFailedUnit"), {text(unit)}, {}}; }
 
 BusCall start_transient_call(const std::string& name, const BusProperties& properties,
                              const AuxiliaryUnits& auxiliary) {
-    return {on_manager("StartTransientUnit"), {text(name), text("fail"), properties, auxiliary}, nullptr};
+    return {on_manager("StartTransientUnit"), {text(name), text("fail"), properties, auxiliary}, {}};
 }
 
 Expected<ServiceManager> ServiceManager::connect() {

@@ -51,6 +51,8 @@ inline constexpr std::string_view kUnfinished = "unfinished";
 
 /// The calls that change something, for the rows to declare (BusCall). A job may also be cancelled.
 [[nodiscard]] BusCall job_call(const char* method, const std::string& unit);
+/// The same, and once it has been asked for, `back` too.
+[[nodiscard]] BusCall with_way_back(BusCall call, const BusCall& back);
 [[nodiscard]] BusCall reset_failed_call(const std::string& unit);
 [[nodiscard]] BusCall start_transient_call(const std::string& name, const BusProperties& properties,
                                            const AuxiliaryUnits& auxiliary);

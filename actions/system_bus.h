@@ -10,6 +10,7 @@
 #include "base/expected.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,8 +85,9 @@ struct BusMethod {
 struct BusCall {
     BusMethod method;
     std::vector<BusArgument> arguments;
-    /// What may be asked of the object that it answered with (a job, a checkpoint), if anything.
-    std::vector<BusCall> (*then)(const std::string& object) = nullptr;
+    /// What may be asked once it is done, if anything: of the object that it answered with (a job, a checkpoint), and
+    /// the way back.
+    std::function<std::vector<BusCall>(const std::string& object)> then = {};
 };
 
 struct BusSignal {

@@ -115,6 +115,20 @@ Result<void> as_result(const Adopted& found) {
 
 Micros limit_of(const Context& context) { return std::max(context.time_left() - kReserve, Micros(1s)); }
 
+bool is_adopted(const Context& context) { return context.facts.find(kAdopted) != nullptr; }
+
+std::vector<BusCall> forgetting_calls(const Context& context, std::string_view part) {
+    const std::string unit = transient_unit_name(context.request_id, part);
+    return {job_call("StopUnit", unit), reset_failed_call(unit)};
+}
+
+BusCall starting_call(const Context& context, const TransientWork& work, std::string_view part) {
+    const std::string unit = transient_unit_name(context.request_id, part);
+    Facts kept = context.facts;
+    kept.set("transient_unit", unit);
+    return start_transient_call(unit, transient_properties(work, kept), {});
+}
+
 Result<void> resume_check(Context& context) {
     const auto found = find_adopted(context.request_id);
     if (!found) return failed(Code::unavailable, found.error().message);
@@ -157,13 +171,23 @@ BusProperties transient_properties(const TransientWork& work, const Facts& facts
     return properties;
 }
 
-std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work, std::string_view part) {
-    const std::string unit = transient_unit_name(context.request_id, part);
-    std::vector<BusCall> calls{job_call("StopUnit", unit), reset_failed_call(unit)};
-    if (part == "run" && context.facts.find(kAdopted) != nullptr) return calls;
-    Facts kept = context.facts;
-    kept.set("transient_unit", unit);
-    calls.push_back(start_transient_call(unit, transient_properties(work, kept), {}));
+std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work) {
+    auto calls = forgetting_calls(context, "run");
+    if (!is_adopted(context)) calls.push_back(starting_call(context, work, "run"));
+    return calls;
+}
+
+std::vector<BusCall> transient_calls_with_way_back(const Context& context, const TransientWork& work,
+                                                   const TransientWork& back) {
+    auto calls = forgetting_calls(context, "run");
+    auto way_back = forgetting_calls(context, "undo");
+    way_back.push_back(starting_call(context, back, "undo"));
+    if (is_adopted(context)) {
+        calls.insert(calls.end(), way_back.begin(), way_back.end());
+        return calls;
+    }
+    calls.push_back(starting_call(context, work, "run"));
+    for (const auto& call : way_back) calls.back() = with_way_back(std::move(calls.back()), call);
     return calls;
 }
 

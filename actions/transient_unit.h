@@ -51,9 +51,11 @@ struct TransientWork {
 [[nodiscard]] BusProperties transient_properties(const TransientWork& work, const Facts& facts);
 
 /// The calls that such a unit needs, for the row to declare (BusCall): its start, with `work`, and letting systemd drop
-/// it once it has ended. Without the start for the `run` of adopted work, which is not begun a second time.
-[[nodiscard]] std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work,
-                                                   std::string_view part = "run");
+/// it once it has ended. Without the start for adopted work, which is not begun a second time.
+[[nodiscard]] std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work);
+/// The same, and once `work` was begun, those of a unit "undo" with the work `back`.
+[[nodiscard]] std::vector<BusCall> transient_calls_with_way_back(const Context& context, const TransientWork& work,
+                                                                 const TransientWork& back);
 
 /// Starts the unit named after the request, with the work that the row declares for it, and waits for its end, at most
 /// context.time_left(). Work that is still running then goes on: the failure (code timeout) says so, and

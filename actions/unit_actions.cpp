@@ -217,14 +217,15 @@ Result<void> put_back(Context& context, const char* method, std::string_view onl
 Result<void> undo_start(Context& context) { return put_back(context, "StopUnit", "inactive"); }
 Result<void> undo_stop(Context& context) { return put_back(context, "StartUnit", "active"); }
 
-// What the worker may ask for, on this one unit: the job of its row, and for the undo the opposite one, if that is what
+// What the worker may ask for, on this one unit: the job of its row, and after it the opposite one, if that is what
 // would put back the state before.
 using Calls = Result<std::vector<BusCall>>;
 
 Calls job_and_way_back(const Context& context, const char* method, const char* back, std::string_view only_if) {
-    std::vector<BusCall> calls{job_call(method, unit_of(context))};
-    if (context.facts.text("active_state_before") == only_if) calls.push_back(job_call(back, unit_of(context)));
-    return calls;
+    BusCall job = job_call(method, unit_of(context));
+    if (context.facts.text("active_state_before") == only_if)
+        job = with_way_back(std::move(job), job_call(back, unit_of(context)));
+    return Calls({std::move(job)});
 }
 
 Calls calls_of_restart(const Context& context) { return Calls({job_call("RestartUnit", unit_of(context))}); }
