@@ -67,12 +67,12 @@ void arrange_descriptors(int output, int report, int control, int ruleset) {
     ::_exit(kSetupFailed);
 }
 
-void confine_or_give_up(WorkerConfinement row, pid_t executor) {
+void confine_or_give_up(WorkerConfinement row, pid_t parent) {
     if (row.ruleset >= 0) row.ruleset = kWorkerRuleset;
     if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
     // An executor that was killed before PR_SET_PDEATHSIG was set will not be heard of: prctl(2). Its successor has
     // recorded this request as interrupted, so nothing may run now.
-    if (::getppid() != executor) give_up("its executor has ended");
+    if (::getppid() != parent) give_up("whoever started it has ended");
     ::close(kWorkerRuleset);
 }
 

@@ -72,6 +72,14 @@ void describe_sockets() {
     say("ways_to_sockets" + ways);
 }
 
+/// The proxy holds root's standing with systemd; its memory is not its worker's to read.
+void describe_proxy_memory() {
+    const auto children = read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children", 64);
+    if (!children || trim(*children).empty()) return say("proxy_memory none");
+    const std::string path = "/proc/" + std::string(trim(*children)) + "/mem";
+    say(std::string("proxy_memory ") + (::open(path.c_str(), O_RDONLY) < 0 ? "closed" : "open"));
+}
+
 void describe_limits() {
     for (const auto& [name, which] : {std::pair{"core", RLIMIT_CORE}, std::pair{"nofile", RLIMIT_NOFILE}}) {
         rlimit limit{};
@@ -99,8 +107,7 @@ void describe_myself(const Lab& lab) {
 
 }  // namespace
 
-// --- what the matrix uses too
-// ------------------------------------------------------------------------------------------
+// --- what the matrix uses too ----------------------------------------------------------------------------------------
 
 namespace luminous_healing {
 
@@ -136,8 +143,8 @@ void serve_bus(const Action& row, const Lab& lab, const std::string& request_id)
 
 }  // namespace
 
-std::string run_as(const Action& row, const Lab& lab, const std::string& request_id,
-                   const std::function<void()>& body) {
+std::string run_as(const Action& row, const Lab& lab, const std::string& request_id, const std::function<void()>& body,
+                   const std::function<void()>& beside) {
     const bool has_proxy = row.privilege.syscalls == actions::SyscallClass::bus;
     const auto who = who_runs(row.privilege, false);
     const auto filter = worker_filter(row.privilege.syscalls, row.privilege.network);
@@ -149,17 +156,18 @@ std::string run_as(const Action& row, const Lab& lab, const std::string& request
     confinement.capabilities = row_capabilities(row.privilege, false);
     confinement.ruleset = files->fd();
     confinement.filter = &*filter;
-    const Companion proxy{&*proxy_filter, [&] { serve_bus(row, lab, request_id); }};
+    const Companion proxy{&*proxy_filter, [&] { beside ? beside() : serve_bus(row, lab, request_id); }};
     auto worker = start_builtin(confinement, body, has_proxy ? &proxy : nullptr);
     if (!worker) return "no worker: " + worker.error().message;
     std::string said;
     std::array<char, 4096> buffer{};
     pollfd waiting{worker->report.get(), POLLIN, 0};
-    while (::poll(&waiting, 1, 30000) == 1) {
-        const ssize_t n = ::read(waiting.fd, buffer.data(), buffer.size());
-        if (n <= 0) break;
-        said.append(buffer.data(), static_cast<std::size_t>(n));
+    ssize_t n = 1;  // the proxy holds the pipe too: its end is the end of both
+    while (n > 0 && ::poll(&waiting, 1, 30000) == 1) {
+        n = ::read(waiting.fd, buffer.data(), buffer.size());
+        if (n > 0) said.append(buffer.data(), static_cast<std::size_t>(n));
     }
+    if (n > 0) said += "\nended not\n";
     int status = 0;
     ::waitpid(worker->pid, &status, 0);
     if (status != 0) said += "\nended " + std::to_string(status) + "\n";
@@ -231,21 +239,40 @@ std::map<std::string, std::string> expected_of(const Action& row, const Lab& lab
     return wanted;
 }
 
-void hold_against_row(const Action& row, const Lab& lab) {
-    auto members = members_of(run_as(row, lab, "look", [&] { describe_myself(lab); }));
+void compare(const std::string& who, std::map<std::string, std::string> wanted, std::map<std::string, std::string> is) {
     int differences = 0;
-    for (const auto& [name, wanted] : expected_of(row, lab)) {
-        if (members[name] == wanted) continue;
-        std::printf("not ok: %s: %s is \"%s\", the row says \"%s\"\n", row.name.c_str(), name.c_str(),
-                    members[name].c_str(), wanted.c_str());
+    for (const auto& [name, value] : wanted) {
+        if (is[name] == value) continue;
+        std::printf("not ok: %s: %s is \"%s\", the row says \"%s\"\n", who.c_str(), name.c_str(), is[name].c_str(),
+                    value.c_str());
         ++differences;
     }
-    if (members.count("ended") != 0) ++differences;
+    if (is.count("ended") != 0) ++differences;
     if (differences == 0)
-        std::printf("ok: %-20s uid %s, capabilities %s, seccomp %s, groups \"%s\", hidden %s\n", row.name.c_str(),
-                    members["Uid"].substr(0, members["Uid"].find('\t')).c_str(), members["CapEff"].c_str(),
-                    members["Seccomp"].c_str(), members["Groups"].c_str(), members["hidden"].c_str());
+        std::printf("ok: %-20s uid %s, capabilities %s, seccomp %s, groups \"%s\", hidden %s\n", who.c_str(),
+                    is["Uid"].substr(0, is["Uid"].find('\t')).c_str(), is["CapEff"].c_str(), is["Seccomp"].c_str(),
+                    is["Groups"].c_str(), is["hidden"].c_str());
     failures += differences;
+}
+
+void hold_against_row(const Action& row, const Lab& lab) {
+    auto wanted = expected_of(row, lab);
+    const bool has_proxy = row.privilege.syscalls == actions::SyscallClass::bus;
+    if (has_proxy) wanted["proxy_memory"] = "closed";
+    compare(row.name, wanted, members_of(run_as(row, lab, "look", [&] {
+                describe_myself(lab);
+                if (has_proxy) describe_proxy_memory();
+            })));
+    if (!has_proxy) return;
+    wanted.erase("proxy_memory");
+    wanted["descriptors"] = "0=/dev/null 1=/dev/null 2=/dev/null 3=pipe 5=socket";
+    wanted["ways_to_sockets"] = "socket connect";  // of AF_UNIX alone
+    const auto wait_for_it = [] {
+        char none = 0;
+        while (::read(kWorkerBus, &none, 1) > 0) continue;
+    };
+    compare("  its bus proxy", wanted,
+            members_of(run_as(row, lab, "look", wait_for_it, [&] { describe_myself(lab); })));
 }
 
 }  // namespace

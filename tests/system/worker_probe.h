@@ -27,10 +27,11 @@ struct Lab {
 /// In a worker: a line "name value" to whoever started it.
 void say(const std::string& line);
 
-/// What a worker of the row says while it runs `body`, with the bus proxy beside it where the row has one. The decided
-/// request is of that id and names the row's target in `lab`.
+/// What a worker of the row says while it runs `body`, and the process beside it where the row has one: the bus proxy,
+/// or `beside`. The decided request is of that id and names the row's target in `lab`. "ended" is said when one of them
+/// did not end well, or not at all.
 [[nodiscard]] std::string run_as(const actions::Action& row, const Lab& lab, const std::string& request_id,
-                                 const std::function<void()>& body);
+                                 const std::function<void()>& body, const std::function<void()>& beside = {});
 
 /// Lines "name value", those of one name joined by "; ".
 [[nodiscard]] std::map<std::string, std::string> members_of(const std::string& said);
