@@ -3,6 +3,7 @@
 // only list of what can run; the steps stand in one file per action. They run in a worker process that holds exactly
 // `privilege` and nothing else (executor/worker.h), never in the daemon.
 
+#include "actions/system_bus.h"
 #include "base/clock.h"
 #include "policy/config.h"
 #include "policy/parameters.h"
@@ -23,7 +24,8 @@ namespace luminous_healing::actions {
 enum class SyscallClass {
     files,      ///< read files, write those of the row
     processes,  ///< the same, and pidfd_open/pidfd_send_signal
-    bus,        ///< the same as files, and AF_UNIX sockets, to talk to D-Bus
+    bus,        ///< the same as files, and messages on the one socket it has: to the bus proxy beside it
+    bus_proxy,  ///< that proxy: the same as files, and AF_UNIX sockets, to talk to D-Bus; of no row
     command,    ///< everything but what no healing command needs; leaving the process group is refused
 };
 
@@ -120,6 +122,10 @@ struct Action {
     Result<std::string> (*run)(Context& context) = nullptr;
     /// Did it help?
     Verification (*verify)(Context& context) = nullptr;
+    /// For rows of class `bus`: the calls that may change something, complete, from the arguments and from what check()
+    /// noted. Runs in the proxy beside the worker, on facts of a check() of the proxy's own: the worker chooses among
+    /// these calls and has no part in what is in them (actions/bus_proxy.h).
+    Result<std::vector<BusCall>> (*bus_calls)(const Context& context) = nullptr;
     /// Puts back what check() noted. Called when run() failed or verify() did not find the machine healed.
     Result<void> (*undo)(Context& context) = nullptr;
 };

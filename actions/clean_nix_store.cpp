@@ -82,7 +82,7 @@ TransientSandbox sandbox() {
     return box;
 }
 
-Result<std::string> run(Context& context) {
+Result<std::vector<BusCall>> calls(const Context& context) {
     const auto collect = find_program("nix-collect-garbage");
     const auto env = find_program("nix-env");
     if (!collect || !env) return failed(Code::unavailable, "there is no Nix on this machine");
@@ -97,7 +97,11 @@ Result<std::string> run(Context& context) {
     work.argvs.push_back({*collect});
     work.sandbox = sandbox();
     work.timeout = context.policy.timeout;
-    if (const auto done = run_transient(context, work); !done) return tl::unexpected(done.error());
+    return transient_calls(context, work);
+}
+
+Result<std::string> run(Context& context) {
+    if (const auto done = run_transient(context); !done) return tl::unexpected(done.error());
     return "Nix store cleaned";
 }
 
@@ -163,6 +167,7 @@ Action clean_nix_store() {
     row.missing = missing;
     row.check = check;
     row.run = run;
+    row.bus_calls = calls;
     row.verify = verify;
     return row;
 }

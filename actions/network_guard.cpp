@@ -45,8 +45,7 @@ std::optional<std::string> guard_missing() {
     return kNoIpProgram;
 }
 
-Expected<void> arm_guard(ServiceManager& manager, std::string_view request_id, const NetworkState& state,
-                         Micros delay) {
+Expected<std::vector<BusCall>> guard_calls(std::string_view request_id, const NetworkState& state, Micros delay) {
     const auto ip = find_program("ip");
     if (!ip) return fail(kNoIpProgram);
     const BusProperties timer{{"Description", std::string("Luminous Healing: restores the network unless confirmed")},
@@ -55,7 +54,13 @@ Expected<void> arm_guard(ServiceManager& manager, std::string_view request_id, c
                               {"RemainAfterElapse", false},
                               {"CollectMode", std::string("inactive-or-failed")}};
     const AuxiliaryUnits service{{service_name(request_id), restoring_service(*ip, state)}};
-    const auto end = manager.start_transient(timer_name(request_id), timer, service, kQuick);
+    return std::vector<BusCall>{start_transient_call(timer_name(request_id), timer, service),
+                                job_call("StopUnit", timer_name(request_id)),
+                                job_call("StartUnit", service_name(request_id))};
+}
+
+Expected<void> arm_guard(ServiceManager& manager, std::string_view request_id) {
+    const auto end = manager.start_transient(timer_name(request_id), kQuick);
     if (!end) return tl::unexpected(end.error());
     if (!end->is_done()) return fail(in_words(*end));
     return {};

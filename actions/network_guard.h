@@ -11,15 +11,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace luminous_healing::actions {
 
 /// Why it cannot be armed, or nothing.
 [[nodiscard]] std::optional<std::string> guard_missing();
 
-/// Restores `state` after `delay`, unless disarmed. The unit's names come from the request's id.
-[[nodiscard]] Expected<void> arm_guard(ServiceManager& manager, std::string_view request_id, const NetworkState& state,
-                                       Micros delay);
+/// The calls that arm, disarm and fire it, for the row to declare (BusCall): restores `state` after `delay`, unless
+/// disarmed. The unit's names come from the request's id.
+[[nodiscard]] Expected<std::vector<BusCall>> guard_calls(std::string_view request_id, const NetworkState& state,
+                                                         Micros delay);
+
+[[nodiscard]] Expected<void> arm_guard(ServiceManager& manager, std::string_view request_id);
 [[nodiscard]] Expected<void> disarm_guard(ServiceManager& manager, std::string_view request_id);
 /// Restores now, and disarms.
 [[nodiscard]] Expected<void> fire_guard(ServiceManager& manager, std::string_view request_id, Micros limit);

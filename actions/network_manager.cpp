@@ -14,12 +14,34 @@ constexpr std::uint64_t kDeactivating = 3;
 BusMethod method(const char* member) { return {kName, kPath, kName, member}; }
 BusArgument object(const std::string& path) { return BusValue(ObjectPath{path}); }
 
+BusCall activate_call(const ActiveConnection& connection) {
+    return {method("ActivateConnection"), {object(connection.connection), object(connection.device), object("/")}, {}};
+}
+
+std::vector<BusCall> of_checkpoint(const std::string& checkpoint) {
+    return {{method("CheckpointDestroy"), {object(checkpoint)}, {}},
+            {method("CheckpointRollback"), {object(checkpoint)}, {}}};
+}
+
+BusCall checkpoint_call(Micros keep) {
+    const auto seconds = std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(keep).count(), 1);
+    return {method("CheckpointCreate"),
+            {BusValue(ObjectPaths{}), BusValue(static_cast<std::uint32_t>(seconds)), BusValue(std::uint32_t{0})},
+            of_checkpoint};
+}
+
 Expected<void> nothing(const Expected<BusReply>& reply) {
     if (!reply) return tl::unexpected(reply.error());
     return {};
 }
 
 }  // namespace
+
+std::vector<BusCall> reconnecting_calls(const std::vector<ActiveConnection>& connections, Micros keep) {
+    std::vector<BusCall> calls{checkpoint_call(keep)};
+    for (const auto& connection : connections) calls.push_back(activate_call(connection));
+    return calls;
+}
 
 Expected<std::vector<ActiveConnection>> NetworkManager::active_connections() {
     const auto manager = bus_.properties(kName, kPath, kName);
@@ -36,8 +58,8 @@ Expected<std::vector<ActiveConnection>> NetworkManager::active_connections() {
 }
 
 Expected<std::string> NetworkManager::activate(const ActiveConnection& connection) {
-    const auto active = bus_.call(method("ActivateConnection"),
-                                  {object(connection.connection), object(connection.device), object("/")});
+    const BusCall call = activate_call(connection);
+    const auto active = bus_.call(call.method, call.arguments);
     if (!active) return tl::unexpected(active.error());
     return active->text(std::size_t{0});
 }
@@ -51,10 +73,8 @@ Expected<bool> NetworkManager::is_activated(const std::string& active) {
 }
 
 Expected<std::string> NetworkManager::create_checkpoint(Micros keep) {
-    const auto seconds = std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(keep).count(), 1);
-    const auto checkpoint =
-        bus_.call(method("CheckpointCreate"),
-                  {BusValue(ObjectPaths{}), BusValue(static_cast<std::uint32_t>(seconds)), BusValue(std::uint32_t{0})});
+    const BusCall call = checkpoint_call(keep);
+    const auto checkpoint = bus_.call(call.method, call.arguments);
     if (!checkpoint) return tl::unexpected(checkpoint.error());
     return checkpoint->text(std::size_t{0});
 }

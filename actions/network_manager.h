@@ -17,6 +17,10 @@ struct ActiveConnection {
     std::string device;
 };
 
+/// The calls that change something, for restart_network to declare (BusCall): a checkpoint of all devices, kept for
+/// `keep`, which may be destroyed or rolled back; and activating those connections anew.
+[[nodiscard]] std::vector<BusCall> reconnecting_calls(const std::vector<ActiveConnection>& connections, Micros keep);
+
 class NetworkManager {
 public:
     /// The bus must outlive it.

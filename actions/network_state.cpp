@@ -104,14 +104,12 @@ bool is_plain(std::string_view device) {
 }
 
 // SIOCGIFCONF gives IPv4 addresses alone. An address may carry a label, "eth0:1", in place of its device.
-Expected<std::vector<std::pair<std::string, std::uint32_t>>> addresses4() {
-    const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket.valid()) return fail_errno("socket");
+Expected<std::vector<std::pair<std::string, std::uint32_t>>> addresses4(int any_socket) {
     std::vector<ifreq> requests(1024);
     ifconf asked{};
     asked.ifc_len = static_cast<int>(requests.size() * sizeof(ifreq));
     asked.ifc_req = requests.data();
-    if (::ioctl(socket.get(), SIOCGIFCONF, &asked) != 0) return fail_errno("SIOCGIFCONF");
+    if (::ioctl(any_socket, SIOCGIFCONF, &asked) != 0) return fail_errno("SIOCGIFCONF");
     requests.resize(static_cast<std::size_t>(asked.ifc_len) / sizeof(ifreq));
     std::vector<std::pair<std::string, std::uint32_t>> found;
     for (const auto& request : requests) {
@@ -197,9 +195,9 @@ std::string place_address(std::uint32_t address, std::string_view device, const 
     return shown4(address) + "/" + std::to_string(prefix) + " dev " + std::string(device);
 }
 
-Expected<NetworkState> read_network_state() {
+Expected<NetworkState> read_network_state(int any_socket) {
     const auto route = proc_net("route");
-    const auto held = addresses4();
+    const auto held = addresses4(any_socket);
     if (!route) return tl::unexpected(route.error());
     if (!held) return tl::unexpected(held.error());
     NetworkState state;

@@ -39,7 +39,8 @@ struct Route4 {
 [[nodiscard]] std::string place_address(std::uint32_t address, std::string_view device,
                                         const std::vector<Route4>& routes);
 
-[[nodiscard]] Expected<NetworkState> read_network_state();
+/// `any_socket` is only asked by ioctl(2); a worker can make none of its own.
+[[nodiscard]] Expected<NetworkState> read_network_state(int any_socket);
 
 /// What of `before` is not there `now`, in words of ip(8).
 [[nodiscard]] std::vector<std::string> lost(const NetworkState& before, const NetworkState& now);

@@ -22,6 +22,7 @@ constexpr Micros kSettle = 2s;       // how long the network must be back to be 
 constexpr Micros kLongest = 45s;     // how long we wait for it
 constexpr Micros kInterval = 250ms;  // between two looks: /proc/net has no events
 constexpr Micros kReserve = 10s;     // of the time left, for putting back
+constexpr const char* kReconnects = "activates its connections anew";
 constexpr const char* kNetworkManager = "NetworkManager.service";
 constexpr std::array kServices{kNetworkManager, "systemd-networkd.service", "dhcpcd.service", "networking.service"};
 
@@ -60,13 +61,13 @@ Result<void> check(Context& context) {
     if (!manager) return tl::unexpected(manager.error());
     const auto service = active_service(*manager);
     if (!service) return tl::unexpected(service.error());
-    const auto state = read_network_state();
+    const auto state = read_network_state(manager->bus().descriptor());
     if (!state) return failed(state.error().message);
     context.facts.set("service", *service);
     context.facts.set("addresses_before", joined(state->addresses));
     context.facts.set("routes_before", joined(state->routes));
     const bool reconnect = !reconnectable(*manager, *service).empty();
-    context.facts.set("how", std::string(reconnect ? "activates its connections anew" : "restarts the service"));
+    context.facts.set("how", std::string(reconnect ? kReconnects : "restarts the service"));
     if (!context.arguments.has("confirm_within")) return {};
     if (const auto reason = guard_missing(); reason && !reconnect) return failed(Code::unavailable, *reason);
     const Micros needed = confirm_within(context) + kSettle + kReserve;
@@ -101,14 +102,18 @@ Result<std::string> reconnect(Context& context, ServiceManager& manager, const s
     return "Network connections activated anew";
 }
 
-Result<void> arm(Context& context, ServiceManager& manager) {
+bool can_be_guarded(const Context& context) {
     const NetworkState before = state_before(context);
     const bool nothing_to_lose = before.addresses.empty() && before.routes.empty();
-    if (nothing_to_lose || guard_missing()) {
+    return !nothing_to_lose && !guard_missing();
+}
+
+Result<void> arm(Context& context, ServiceManager& manager) {
+    if (!can_be_guarded(context)) {
         context.facts.set("way_back", false);
         return {};
     }
-    const auto armed = arm_guard(manager, context.request_id, before, context.time_left() + 5s);
+    const auto armed = arm_guard(manager, context.request_id);
     if (!armed) return failed("no way back could be armed, so nothing was changed: " + armed.error().message);
     context.facts.set("way_back", true);
     return {};
@@ -134,7 +139,7 @@ Verification wait_until_back(Context& context, SystemBus& bus) {
     const BootTime until = now().boot + std::min(kLongest, context.time_left() - kReserve - confirm_within(context));
     std::optional<BootTime> back_since;
     while (true) {
-        const auto state = read_network_state();
+        const auto state = read_network_state(bus.descriptor());
         if (!state) return {Verdict::unverifiable, state.error().message};
         const auto gone = lost(before, *state);
         context.facts.set("addresses", joined(state->addresses));
@@ -193,6 +198,22 @@ Result<void> undo(Context& context) {
     return {};
 }
 
+// Asked for before anything has changed. Either NetworkManager's connections or the service, as check() found it.
+Result<std::vector<BusCall>> calls(const Context& context) {
+    const Micros keep = context.time_left() + 5s;
+    if (context.facts.text("how") == kReconnects) {
+        auto manager = connected();
+        if (!manager) return tl::unexpected(manager.error());
+        return reconnecting_calls(reconnectable(*manager, context.facts.text("service")), keep);
+    }
+    std::vector<BusCall> calls{job_call("RestartUnit", context.facts.text("service"))};
+    if (!can_be_guarded(context)) return calls;
+    const auto guard = guard_calls(context.request_id, state_before(context), keep);
+    if (!guard) return failed(guard.error().message);
+    calls.insert(calls.end(), guard->begin(), guard->end());
+    return calls;
+}
+
 std::optional<std::string> missing(const Machine& /*machine*/) { return SystemBus::missing(); }
 
 }  // namespace
@@ -214,6 +235,7 @@ Action restart_network() {
     row.missing = missing;
     row.check = check;
     row.run = run;
+    row.bus_calls = calls;
     row.verify = verify;
     row.undo = undo;
     return row;

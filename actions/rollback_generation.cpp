@@ -51,22 +51,29 @@ Result<void> check(Context& context) {
     return {};
 }
 
-Result<void> switch_to(Context& context, std::int64_t generation, std::string_view part) {
-    const auto env = find_program("nix-env");
-    if (!env) return failed(Code::unavailable, "there is no nix-env");
+TransientWork switching_to(const Context& context, const std::string& env, std::int64_t generation) {
     TransientWork work;
     work.description = "Luminous Healing: switches to system generation " + std::to_string(generation);
-    work.argvs = {{*env, "--profile", kSystemProfile, "--switch-generation", std::to_string(generation)},
+    work.argvs = {{env, "--profile", kSystemProfile, "--switch-generation", std::to_string(generation)},
                   {switch_program(generation), "switch"}};
     work.sandbox.unconfined = true;
     work.sandbox.environment = {"HOME=/root"};
     work.timeout = std::max(context.policy.timeout, Micros(5min));
-    return run_transient(context, work, part);
+    return work;
+}
+
+// To the generation asked for, and once that was begun, back to the one that was current before.
+Result<std::vector<BusCall>> calls(const Context& context) {
+    const auto env = find_program("nix-env");
+    if (!env) return failed(Code::unavailable, "there is no nix-env");
+    const auto there = switching_to(context, *env, context.facts.integer("generation"));
+    const auto back = switching_to(context, *env, context.facts.integer("generation_before"));
+    return transient_calls_with_way_back(context, there, back);
 }
 
 Result<std::string> run(Context& context) {
     const std::int64_t generation = context.facts.integer("generation");
-    if (const auto done = switch_to(context, generation, "run"); !done) return tl::unexpected(done.error());
+    if (const auto done = run_transient(context); !done) return tl::unexpected(done.error());
     return "NixOS generation rolled back to " + std::to_string(generation);
 }
 
@@ -105,7 +112,7 @@ Result<void> undo(Context& context) {
     // A switch that is still running must end before another one begins.
     if (const auto ended = forget_transient(context.request_id); !ended) return failed(ended.error().message);
     const std::int64_t before = context.facts.integer("generation_before");
-    auto undone = switch_to(context, before, "undo");
+    auto undone = run_transient(context, "undo");
     if (!undone) return undone;
     (void)forget_transient(context.request_id, "undo");
     if (const auto problem = not_switched(before)) return failed(*problem);
@@ -138,6 +145,7 @@ Action rollback_generation() {
     row.missing = missing;
     row.check = check;
     row.run = run;
+    row.bus_calls = calls;
     row.verify = verify;
     row.undo = undo;
     return row;

@@ -18,6 +18,10 @@ constexpr const char* kProperties = "org.freedesktop.DBus.Properties";
 BusArgument text(const std::string& value) { return BusValue(value); }
 BusMethod on_manager(const char* member) { return {kSystemd, kManagerPath, kManager, member}; }
 
+std::vector<BusCall> job_may_be_cancelled(const std::string& job) {
+    return {{{kSystemd, job, kJob, "Cancel"}, {}, {}}};
+}
+
 bool is_service(std::string_view name) { return name.ends_with(".service"); }
 
 void add_service(UnitState& state, const BusReply& service) {
@@ -46,6 +50,26 @@ std::string in_words(const JobEnd& end) {
     }};
     const auto found = std::find_if(kWords.begin(), kWords.end(), [&](const auto& w) { return w.first == end.result; });
     return std::string(found == kWords.end() ? std::string_view(end.result) : found->second);
+}
+
+BusCall job_call(const char* method, const std::string& unit) {
+    return {on_manager(method), {text(unit), text("replace")}, job_may_be_cancelled};
+}
+
+BusCall with_way_back(BusCall call, const BusCall& back) {
+    call.then = [first = std::move(call.then), back](const std::string& object) {
+        auto calls = first ? first(object) : std::vector<BusCall>{};
+        calls.push_back(back);
+        return calls;
+    };
+    return call;
+}
+
+BusCall reset_failed_call(const std::string& unit) { return {on_manager("ResetFailedUnit"), {text(unit)}, {}}; }
+
+BusCall start_transient_call(const std::string& name, const BusProperties& properties,
+                             const AuxiliaryUnits& auxiliary) {
+    return {on_manager("StartTransientUnit"), {text(name), text("fail"), properties, auxiliary}, {}};
 }
 
 Expected<ServiceManager> ServiceManager::connect() {
@@ -119,24 +143,25 @@ JobEnd ServiceManager::cancel_job(const std::string& job) {
 Expected<JobEnd> ServiceManager::run_job(const char* method, const std::string& name, Micros limit) {
     const BootTime until = now().boot + limit;
     if (const auto ready = subscribe(); !ready) return tl::unexpected(ready.error());
-    const auto job = bus_.call(on_manager(method), {text(name), text("replace")}, limit);
+    const BusCall call = job_call(method, name);
+    const auto job = bus_.call(call.method, call.arguments, limit);
     if (!job) return tl::unexpected(job.error());
     auto end = wait_for_job(job->text(std::size_t{0}), until);
     return end && end->result == kUnfinished ? cancel_job(job->text(std::size_t{0})) : end;
 }
 
 Expected<void> ServiceManager::reset_failed(const std::string& name) {
-    const auto done = bus_.call(on_manager("ResetFailedUnit"), {text(name)});
+    const BusCall call = reset_failed_call(name);
+    const auto done = bus_.call(call.method, call.arguments);
     if (!done) return tl::unexpected(done.error());
     return {};
 }
 
-Expected<JobEnd> ServiceManager::start_transient(const std::string& name, const BusProperties& properties,
-                                                 const AuxiliaryUnits& auxiliary, Micros limit) {
+Expected<JobEnd> ServiceManager::start_transient(const std::string& name, Micros limit) {
     const BootTime until = now().boot + limit;
     if (const auto ready = subscribe(); !ready) return tl::unexpected(ready.error());
-    const auto job =
-        bus_.call(on_manager("StartTransientUnit"), {text(name), text("fail"), properties, auxiliary}, limit);
+    const BusCall call = start_transient_call(name, {}, {});
+    const auto job = bus_.call(call.method, call.arguments, limit);
     if (!job) return tl::unexpected(job.error());
     return wait_for_job(job->text(std::size_t{0}), until);
 }

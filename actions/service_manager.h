@@ -49,6 +49,14 @@ inline constexpr std::string_view kUnfinished = "unfinished";
 /// A job's result in words for people: "done", "its dependency failed", …
 [[nodiscard]] std::string in_words(const JobEnd& end);
 
+/// The calls that change something, for the rows to declare (BusCall). A job may also be cancelled.
+[[nodiscard]] BusCall job_call(const char* method, const std::string& unit);
+/// The same, and once it has been asked for, `back` too.
+[[nodiscard]] BusCall with_way_back(BusCall call, const BusCall& back);
+[[nodiscard]] BusCall reset_failed_call(const std::string& unit);
+[[nodiscard]] BusCall start_transient_call(const std::string& name, const BusProperties& properties,
+                                           const AuxiliaryUnits& auxiliary);
+
 class ServiceManager {
 public:
     [[nodiscard]] static Expected<ServiceManager> connect();
@@ -63,10 +71,10 @@ public:
     [[nodiscard]] Expected<JobEnd> run_job(const char* method, const std::string& name, Micros limit);
     [[nodiscard]] Expected<void> reset_failed(const std::string& name);
 
-    /// StartTransientUnit, mode "fail": an error when the name is taken. Waits for the job; for a service of
-    /// Type=oneshot that is the end of its programs. A job that has not ended within `limit` goes on (kUnfinished).
-    [[nodiscard]] Expected<JobEnd> start_transient(const std::string& name, const BusProperties& properties,
-                                                   const AuxiliaryUnits& auxiliary, Micros limit);
+    /// StartTransientUnit, mode "fail": an error when the name is taken. What the unit is like is not said here: the
+    /// row declares it, and the proxy fills it in. Waits for the job; for a service of Type=oneshot that is the end of
+    /// its programs. A job that has not ended within `limit` goes on (kUnfinished).
+    [[nodiscard]] Expected<JobEnd> start_transient(const std::string& name, Micros limit);
 
     /// Watches a unit until `enough` says so of a state (true), or until `limit` has passed (false). The state last
     /// seen is left in `state`. Looks at once, and again after each change that systemd reports.

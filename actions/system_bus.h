@@ -1,6 +1,7 @@
 #pragma once
-// A connection to the D-Bus system bus, or straight to systemd when there is no bus. The only user of sd-bus (see
-// sd-bus(3), D-Bus Specification). Values cross this border as C++ types: what our calls need, no more.
+// A connection to the D-Bus system bus: in a worker through the proxy beside it (bus_proxy.h), which lets only its
+// row's calls pass. This and its neighbours bus_*.cpp are the only users of sd-bus (see sd-bus(3), D-Bus
+// Specification). Values cross this border as C++ types: what our calls need, no more.
 //
 // Addresses are fixed, so nothing in the environment can point a worker elsewhere. No call blocks beyond its limit.
 // Errors are sentences with the peer's own words; `system_error` is the errno that sd-bus maps the D-Bus error to.
@@ -9,6 +10,7 @@
 #include "base/expected.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,6 +81,15 @@ struct BusMethod {
     const char* member;
 };
 
+/// A call that changes something, as a row declares it: complete, so that whoever may ask for it chooses nothing in it.
+struct BusCall {
+    BusMethod method;
+    std::vector<BusArgument> arguments;
+    /// What may be asked once it is done, if anything: of the object that it answered with (a job, a checkpoint), and
+    /// the way back.
+    std::function<std::vector<BusCall>(const std::string& object)> then = {};
+};
+
 struct BusSignal {
     std::string path;
     std::string interface;
@@ -88,16 +99,20 @@ struct BusSignal {
 
 class SystemBus {
 public:
-    /// The system bus; where there is none and we are uid 0, systemd's private socket, which knows only systemd.
+    /// The proxy, where this process has one. Else the system bus; where there is none and we are uid 0, systemd's
+    /// private socket, which knows only systemd.
     [[nodiscard]] static Expected<SystemBus> connect();
+    /// From now on this process has the proxy at the other end of that socket, and reaches no bus but through it. Owns
+    /// the descriptor. At most once a process.
+    [[nodiscard]] static Expected<void> use_proxy(int descriptor);
     /// Why connect() cannot work on this machine, or nothing. Looks at files only.
     [[nodiscard]] static std::optional<std::string> missing();
 
-    SystemBus(SystemBus&&) noexcept;
-    SystemBus& operator=(SystemBus&&) noexcept;
-    SystemBus(const SystemBus&) = delete;
-    SystemBus& operator=(const SystemBus&) = delete;
-    ~SystemBus();
+    struct Connection;  // bus_message.h
+    explicit SystemBus(std::shared_ptr<Connection> connection);
+
+    /// Its socket, for questions that any socket answers (netdevice(7)). Not to be read or written.
+    [[nodiscard]] int descriptor() const;
 
     [[nodiscard]] Expected<BusReply> call(const BusMethod& method, const std::vector<BusArgument>& arguments,
                                           Micros limit = 25s);
@@ -111,9 +126,7 @@ public:
     [[nodiscard]] Expected<std::optional<BusSignal>> next_signal(Micros limit);
 
 private:
-    struct Connection;
-    explicit SystemBus(std::unique_ptr<Connection> connection);
-    std::unique_ptr<Connection> connection_;
+    std::shared_ptr<Connection> connection_;
 };
 
 }  // namespace luminous_healing::actions

@@ -17,6 +17,7 @@ namespace {
 using protocol::Code;
 
 constexpr std::string_view kFactsVariable = "LUMINOUS_HEALING_FACTS=";
+constexpr std::string_view kAdopted = "adopted";
 constexpr Micros kReserve = 3s;  // of the time left, for verify and the answer
 
 // systemd gives a transient unit's environment to whoever asks for its properties, so nothing secret may be in it.
@@ -114,12 +115,26 @@ Result<void> as_result(const Adopted& found) {
 
 Micros limit_of(const Context& context) { return std::max(context.time_left() - kReserve, Micros(1s)); }
 
+bool is_adopted(const Context& context) { return context.facts.find(kAdopted) != nullptr; }
+
+std::vector<BusCall> forgetting_calls(const Context& context, std::string_view part) {
+    const std::string unit = transient_unit_name(context.request_id, part);
+    return {job_call("StopUnit", unit), reset_failed_call(unit)};
+}
+
+BusCall starting_call(const Context& context, const TransientWork& work, std::string_view part) {
+    const std::string unit = transient_unit_name(context.request_id, part);
+    Facts kept = context.facts;
+    kept.set("transient_unit", unit);
+    return start_transient_call(unit, transient_properties(work, kept), {});
+}
+
 Result<void> resume_check(Context& context) {
     const auto found = find_adopted(context.request_id);
     if (!found) return failed(Code::unavailable, found.error().message);
     if (found->state == Adopted::State::absent) return as_result(*found);
     context.facts = found->facts;
-    context.facts.set("adopted", true);
+    context.facts.set(kAdopted, true);
     return {};
 }
 
@@ -156,13 +171,33 @@ BusProperties transient_properties(const TransientWork& work, const Facts& facts
     return properties;
 }
 
-Result<void> run_transient(Context& context, const TransientWork& work, std::string_view part) {
+std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work) {
+    auto calls = forgetting_calls(context, "run");
+    if (!is_adopted(context)) calls.push_back(starting_call(context, work, "run"));
+    return calls;
+}
+
+std::vector<BusCall> transient_calls_with_way_back(const Context& context, const TransientWork& work,
+                                                   const TransientWork& back) {
+    auto calls = forgetting_calls(context, "run");
+    auto way_back = forgetting_calls(context, "undo");
+    way_back.push_back(starting_call(context, back, "undo"));
+    if (is_adopted(context)) {
+        calls.insert(calls.end(), way_back.begin(), way_back.end());
+        return calls;
+    }
+    calls.push_back(starting_call(context, work, "run"));
+    for (const auto& call : way_back) calls.back() = with_way_back(std::move(calls.back()), call);
+    return calls;
+}
+
+Result<void> run_transient(Context& context, std::string_view part) {
     auto manager = ServiceManager::connect();
     if (!manager) return failed(Code::unavailable, "systemd does not answer: " + manager.error().message);
     const std::string unit = transient_unit_name(context.request_id, part);
     context.facts.set("transient_unit", unit);
     context.progress("running as " + unit);
-    const auto end = manager->start_transient(unit, transient_properties(work, context.facts), {}, limit_of(context));
+    const auto end = manager->start_transient(unit, limit_of(context));
     if (!end) return failed("systemd refused to start " + unit + ": " + end.error().message);
     if (end->is_done()) return {};
     const auto found = adopted_unit(*manager, unit, 0us);

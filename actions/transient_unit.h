@@ -50,9 +50,17 @@ struct TransientWork {
 /// in the unit, so that finish_adopted() has what check() noted.
 [[nodiscard]] BusProperties transient_properties(const TransientWork& work, const Facts& facts);
 
-/// Starts the unit named after the request and waits for its end, at most context.time_left(). Work that is still
-/// running then goes on: the failure (code timeout) says so, and finish_adopted() has the outcome later.
-[[nodiscard]] Result<void> run_transient(Context& context, const TransientWork& work, std::string_view part = "run");
+/// The calls that such a unit needs, for the row to declare (BusCall): its start, with `work`, and letting systemd drop
+/// it once it has ended. Without the start for adopted work, which is not begun a second time.
+[[nodiscard]] std::vector<BusCall> transient_calls(const Context& context, const TransientWork& work);
+/// The same, and once `work` was begun, those of a unit "undo" with the work `back`.
+[[nodiscard]] std::vector<BusCall> transient_calls_with_way_back(const Context& context, const TransientWork& work,
+                                                                 const TransientWork& back);
+
+/// Starts the unit named after the request, with the work that the row declares for it, and waits for its end, at most
+/// context.time_left(). Work that is still running then goes on: the failure (code timeout) says so, and
+/// finish_adopted() has the outcome later.
+[[nodiscard]] Result<void> run_transient(Context& context, std::string_view part = "run");
 
 /// What became of a request's unit.
 struct Adopted {

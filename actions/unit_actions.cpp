@@ -217,6 +217,23 @@ Result<void> put_back(Context& context, const char* method, std::string_view onl
 Result<void> undo_start(Context& context) { return put_back(context, "StopUnit", "inactive"); }
 Result<void> undo_stop(Context& context) { return put_back(context, "StartUnit", "active"); }
 
+// What the worker may ask for, on this one unit: the job of its row, and after it the opposite one, if that is what
+// would put back the state before.
+using Calls = Result<std::vector<BusCall>>;
+
+Calls job_and_way_back(const Context& context, const char* method, const char* back, std::string_view only_if) {
+    BusCall job = job_call(method, unit_of(context));
+    if (context.facts.text("active_state_before") == only_if)
+        job = with_way_back(std::move(job), job_call(back, unit_of(context)));
+    return Calls({std::move(job)});
+}
+
+Calls calls_of_restart(const Context& context) { return Calls({job_call("RestartUnit", unit_of(context))}); }
+Calls calls_of_reload(const Context& context) { return Calls({job_call("ReloadUnit", unit_of(context))}); }
+Calls calls_of_reset(const Context& context) { return Calls({reset_failed_call(unit_of(context))}); }
+Calls calls_of_start(const Context& context) { return job_and_way_back(context, "StartUnit", "StopUnit", "inactive"); }
+Calls calls_of_stop(const Context& context) { return job_and_way_back(context, "StopUnit", "StartUnit", "active"); }
+
 std::optional<std::string> missing(const Machine& /*machine*/) { return SystemBus::missing(); }
 
 Action unit_row(std::string name, std::string summary, std::string verifies) {
@@ -243,6 +260,7 @@ Action restart_service() {
     Action row = unit_row("restart_service", "restarts a unit, or starts it", kRunningFor);
     row.check = check_defined;
     row.run = run_restart;
+    row.bus_calls = calls_of_restart;
     row.verify = verify_running;
     return row;
 }
@@ -251,6 +269,7 @@ Action start_service() {
     Action row = unit_row("start_service", "starts a unit", kRunningFor);
     row.check = check_defined;
     row.run = run_start;
+    row.bus_calls = calls_of_start;
     row.verify = verify_running;
     row.undo = undo_start;
     return row;
@@ -260,6 +279,7 @@ Action stop_service() {
     Action row = unit_row("stop_service", "stops a unit", "inactive or failed for 2 s");
     row.check = check_any;
     row.run = run_stop;
+    row.bus_calls = calls_of_stop;
     row.verify = verify_stopped;
     row.undo = undo_stop;
     return row;
@@ -270,6 +290,7 @@ Action reload_service() {
                           "active for 2 s with the main process it had before");
     row.check = check_reload;
     row.run = run_reload;
+    row.bus_calls = calls_of_reload;
     row.verify = verify_reload;
     return row;
 }
@@ -278,6 +299,7 @@ Action reset_failed() {
     Action row = unit_row("reset_failed", "forgets that a unit failed", "the unit is not failed");
     row.check = check_any;
     row.run = run_reset_failed;
+    row.bus_calls = calls_of_reset;
     row.verify = verify_reset;
     return row;
 }

@@ -57,7 +57,7 @@ Result<void> check(Context& context) {
     return {};
 }
 
-Result<std::string> run(Context& context) {
+Result<std::vector<BusCall>> calls(const Context& context) {
     const auto limit = limit_argument(context.arguments);
     const auto journalctl = find_program("journalctl");
     if (!limit) return tl::unexpected(limit.error());
@@ -68,7 +68,11 @@ Result<std::string> run(Context& context) {
     work.argvs = {{*journalctl, "--rotate"}, {*journalctl, "--no-pager", *limit}};
     work.sandbox.writes = {kPersistent, kVolatile};
     work.timeout = 2min;
-    if (const auto done = run_transient(context, work); !done) return tl::unexpected(done.error());
+    return transient_calls(context, work);
+}
+
+Result<std::string> run(Context& context) {
+    if (const auto done = run_transient(context); !done) return tl::unexpected(done.error());
     return "Journal vacuumed";
 }
 
@@ -111,6 +115,7 @@ Action vacuum_journal() {
     row.missing = missing;
     row.check = check;
     row.run = run;
+    row.bus_calls = calls;
     row.verify = verify;
     return row;
 }

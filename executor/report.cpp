@@ -122,7 +122,8 @@ std::optional<WorkerMessage> ReportReader::next() {
         auto report = take_report(payload);
         if (report) message.report = std::move(*report);
         broken_ = !report;
-    } else if (message.kind == WorkerMessage::Kind::progress || message.kind == WorkerMessage::Kind::setup) {
+    } else if (message.kind == WorkerMessage::Kind::progress || message.kind == WorkerMessage::Kind::setup ||
+               message.kind == WorkerMessage::Kind::refused) {
         message.text = printable_line(payload, 1024);
     } else {
         broken_ = true;

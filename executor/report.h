@@ -16,6 +16,7 @@ struct WorkerMessage {
     enum class Kind : char {
         progress = 'p',  ///< text
         setup = 's',     ///< text: the worker could not be confined or its program not started; nothing ran
+        refused = 'd',   ///< text: what the bus proxy beside the worker did not let pass
         report = 'r',    ///< the end of a built-in action
     };
     Kind kind = Kind::progress;

@@ -1,5 +1,6 @@
 #include "executor/runner.h"
 
+#include "actions/bus_proxy.h"
 #include "actions/registry.h"
 #include "actions/transient_unit.h"
 #include "base/file.h"
@@ -56,6 +57,8 @@ struct Runner::Run {
     ReportReader reader;
     std::optional<actions::Report> report;  // of a built-in action; of a command once it has ended
     std::string setup_error;
+    std::string refused;  // the first call that the bus proxy did not let pass
+    std::int64_t refused_calls = 0;
     std::string output;
     int status = 0;  // of waitid(2): the exit status, or the signal
     bool exited_normally = false;
@@ -93,8 +96,8 @@ Runner::~Runner() {
 Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener, std::vector<std::string> hidden) {
     using actions::SyscallClass;
     std::unique_ptr<Runner> runner(new Runner(loop, std::move(listener), std::move(hidden)));
-    for (const auto syscalls :
-         {SyscallClass::files, SyscallClass::processes, SyscallClass::bus, SyscallClass::command}) {
+    for (const auto syscalls : {SyscallClass::files, SyscallClass::processes, SyscallClass::bus,
+                                SyscallClass::bus_proxy, SyscallClass::command}) {
         for (const bool network : {false, true}) {
             auto filter = worker_filter(syscalls, network);
             if (!filter) return tl::unexpected(filter.error());
@@ -141,25 +144,44 @@ Expected<WorkerConfinement> Runner::confinement_for(const Run& run, const Creden
 
 namespace {
 
+void say(WorkerMessage::Kind kind, std::string_view line) { (void)write_all(kWorkerReport, encode_text(kind, line)); }
+
+actions::Context context_of(const Job& job, BootTime deadline) {
+    return {job.grant.arguments(),
+            job.grant.action(),
+            job.config->daemon,
+            job.request_id,
+            deadline,
+            [](std::string_view line) { say(WorkerMessage::Kind::progress, line); }};
+}
+
 /// The body of a built-in worker: the action's steps, then its report.
 void carry_out_and_report(const actions::Action& row, const Job& job, BootTime deadline) {
-    actions::Context context{job.grant.arguments(),
-                             job.grant.action(),
-                             job.config->daemon,
-                             job.request_id,
-                             deadline,
-                             [](std::string_view line) {
-                                 (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::progress, line));
-                             }};
+    auto context = context_of(job, deadline);
     context.await_confirmation = [](Micros limit) {
         pollfd control{kWorkerControl, POLLIN, 0};
         char confirmed = 0;
         const auto ms = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count());
         return ::poll(&control, 1, ms) == 1 && ::read(kWorkerControl, &confirmed, 1) == 1;
     };
+    if (row.privilege.syscalls == actions::SyscallClass::bus) {
+        if (const auto reached = actions::SystemBus::use_proxy(kWorkerBus); !reached)
+            return say(WorkerMessage::Kind::setup, reached.error().message);
+    }
     const auto report =
         job.adopted ? actions::finish_adopted(row, context) : actions::carry_out(row, context, job.plan);
     (void)write_all(kWorkerReport, encode_report(report));
+}
+
+/// The body of the process beside a worker of class `bus`. What it refuses it says itself: the worker would not.
+void serve_bus(const actions::Action& row, const Job& job, BootTime deadline) {
+    auto context = context_of(job, deadline);
+    context.progress = [](std::string_view) {};
+    const auto duty = job.plan      ? actions::BusDuty::plan
+                      : job.adopted ? actions::BusDuty::adopted
+                                    : actions::BusDuty::run;
+    (void)actions::serve_bus(kWorkerBus, row, context, duty,
+                             [](std::string_view line) { say(WorkerMessage::Kind::refused, line); });
 }
 
 }  // namespace
@@ -171,9 +193,12 @@ Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& ar
     if (!row) return tl::unexpected(row.error());
     run.setup_error.clear();
     run.reader = ReportReader();
-    auto worker = run.stage == Stage::builtin
-                      ? start_builtin(*row, [&run] { carry_out_and_report(run.row, run.job, run.deadline); })
-                      : start_command(*row, argv);
+    const Companion proxy{&filters_.at({actions::SyscallClass::bus_proxy, false}),
+                          [&run] { serve_bus(run.row, run.job, run.deadline); }};
+    const bool has_proxy = run.row.privilege.syscalls == actions::SyscallClass::bus;
+    const auto body = [&run] { carry_out_and_report(run.row, run.job, run.deadline); };
+    auto worker = run.stage == Stage::builtin ? start_builtin(*row, body, has_proxy ? &proxy : nullptr)
+                                              : start_command(*row, argv);
     if (!worker) return tl::unexpected(worker.error());
     run.worker = std::move(*worker);
     watch(run);
@@ -198,10 +223,17 @@ void Runner::read_report(Run& run) {
     run.reader.feed({buffer.data(), static_cast<std::size_t>(n)});
     while (auto message = run.reader.next()) {
         if (message->kind == WorkerMessage::Kind::setup) run.setup_error = message->text;
+        else if (message->kind == WorkerMessage::Kind::refused) note_refused(run, message->text);
         else if (message->kind == WorkerMessage::Kind::report) run.report = std::move(message->report);
         else listener_.on_progress(run.id, EventKind::progress, message->text);
     }
     if (run.reader.broken()) run.report_io.reset();
+}
+
+/// A worker that asks for what its row does not declare has a defect, or is somebody else's by now: the record says so.
+void Runner::note_refused(Run& run, const std::string& call) {
+    if (run.refused_calls++ == 0) run.refused = call;
+    listener_.on_progress(run.id, EventKind::progress, "refused by the bus proxy: " + call);
 }
 
 /// Keeps the first kMaxOutput bytes; reads on past them so that the command does not block on a full pipe.
@@ -334,6 +366,10 @@ void Runner::conclude_stage(Run& run) {
 
 void Runner::finish(Run& run) {
     actions::Report report = std::move(*run.report);
+    if (run.refused_calls > 0) {
+        report.facts.set("bus_calls_refused", run.refused_calls);
+        report.facts.set("bus_call_refused", run.refused);
+    }
     if (report.output.empty()) report.output = std::move(run.output);
     const RunId id = run.id;
     const auto owner = std::move(runs_.at(id));  // `run` lives until the listener has returned

@@ -112,6 +112,9 @@ const Names kFiles{"open",
 const Names kSockets{"connect",     "sendto",     "sendmsg",    "recvfrom", "recvmsg",     "getsockname",
                      "getpeername", "getsockopt", "setsockopt", "shutdown", "memfd_create"};
 
+/// The one socket that a worker of class `bus` has: connected, so that it can be sent nowhere else.
+const Names kMessages{"sendmsg", "sendto", "recvmsg", "recvfrom", "getsockopt"};
+
 /// The gate creates nothing: its sockets are handed to it.
 const Names kGate{"recvfrom", "recvmsg", "sendto", "sendmsg", "fcntl", "getsockopt"};
 
@@ -292,6 +295,9 @@ Expected<FilterProgram> worker_filter(actions::SyscallClass syscalls, bool netwo
             return tl::unexpected(ok.error());
     }
     if (syscalls == SyscallClass::bus) {
+        if (auto ok = add(context.get(), SCMP_ACT_ALLOW, kMessages); !ok) return tl::unexpected(ok.error());
+    }
+    if (syscalls == SyscallClass::bus_proxy) {
         if (auto ok = add(context.get(), SCMP_ACT_ALLOW, kSockets); !ok) return tl::unexpected(ok.error());
         const int error =
             seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, argument(0, SCMP_CMP_EQ, AF_UNIX));

@@ -18,7 +18,7 @@
 namespace luminous_healing::executor {
 namespace {
 
-constexpr int kWorkerRuleset = 5;  // descriptor, until it is applied
+constexpr int kWorkerRuleset = 6;  // descriptor, until it is applied
 constexpr int kSetupFailed = 125;  // exit status, as env(1) uses it
 
 struct Pipe {
@@ -41,7 +41,7 @@ void default_signals() {
 }
 
 /// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
-/// `control` as 4 when there is one; the Landlock ruleset as 5 until it is applied; nothing else. Sources are first
+/// `control` as 4 when there is one; the Landlock ruleset as 6 until it is applied; nothing else. Sources are first
 /// moved out of the way of their targets.
 void arrange_descriptors(int output, int report, int control, int ruleset) {
     const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); };
@@ -56,6 +56,7 @@ void arrange_descriptors(int output, int report, int control, int ruleset) {
     ::dup3(rep, kWorkerReport, O_CLOEXEC);
     if (con >= 0) ::dup3(con, kWorkerControl, O_CLOEXEC);
     else ::close(kWorkerControl);
+    ::close(kWorkerBus);
     if (rules >= 0) ::dup3(rules, kWorkerRuleset, O_CLOEXEC);
     else ::close(kWorkerRuleset);
     ::close_range(kWorkerRuleset + 1, ~0U, 0);
@@ -66,13 +67,37 @@ void arrange_descriptors(int output, int report, int control, int ruleset) {
     ::_exit(kSetupFailed);
 }
 
-void confine_or_give_up(WorkerConfinement row, pid_t executor) {
+void confine_or_give_up(WorkerConfinement row, pid_t parent) {
     if (row.ruleset >= 0) row.ruleset = kWorkerRuleset;
     if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
     // An executor that was killed before PR_SET_PDEATHSIG was set will not be heard of: prctl(2). Its successor has
     // recorded this request as interrupted, so nothing may run now.
-    if (::getppid() != executor) give_up("its executor has ended");
+    if (::getppid() != parent) give_up("whoever started it has ended");
     ::close(kWorkerRuleset);
+}
+
+/// In the worker, before it is confined: the process beside it, which is its child and so ends with it (PDEATHSIG is
+/// set by its confinement; a worker that was faster has closed its end of the pair).
+void start_companion(WorkerConfinement row, const Companion& companion) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        give_up(std::string("socketpair: ") + std::strerror(errno));
+    const auto keep = [&](int mine, int other) {
+        ::close(other);
+        if (mine == kWorkerBus) return;
+        ::dup3(mine, kWorkerBus, O_CLOEXEC);
+        ::close(mine);
+    };
+    const pid_t worker = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid < 0) give_up(std::string("fork: ") + std::strerror(errno));
+    if (pid > 0) return keep(ends[0], ends[1]);
+    keep(ends[1], ends[0]);
+    ::close(kWorkerControl);
+    row.filter = companion.filter;
+    confine_or_give_up(row, worker);
+    companion.body();
+    ::_exit(0);
 }
 
 /// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
@@ -121,7 +146,8 @@ Expected<Worker> adopt(pid_t pid, const WorkerConfinement& row) {
 
 }  // namespace
 
-Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body) {
+Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body,
+                               const Companion* companion) {
     auto report = make_pipe();
     if (!report) return tl::unexpected(report.error());
     std::array<int, 2> control{};
@@ -138,6 +164,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
         default_signals();
         arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset);
         ::clearenv();
+        if (companion != nullptr) start_companion(row, *companion);
         confine_or_give_up(row, executor);
         body();
         ::_exit(0);

@@ -30,9 +30,18 @@ struct Worker {
 /// Descriptors as a worker's body sees them.
 inline constexpr int kWorkerReport = 3;
 inline constexpr int kWorkerControl = 4;
+inline constexpr int kWorkerBus = 5;  ///< to the process beside it, and back, where there is one
+
+/// A process beside a built-in worker: confined like it but for the filter, connected to it by kWorkerBus, in its
+/// group, and gone with it.
+struct Companion {
+    const FilterProgram* filter = nullptr;  ///< not owned
+    std::function<void()> body;
+};
 
 /// Starts a worker that runs `body` and ends. `body` must not return control to the executor's code.
-[[nodiscard]] Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body);
+[[nodiscard]] Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body,
+                                             const Companion* companion = nullptr);
 
 /// Starts a worker that executes argv[0] (absolute, owned by root or by us, not writable by others: checked on the
 /// opened descriptor and executed through it, execveat(2)) with a fixed environment and /dev/null as input.

@@ -27,7 +27,7 @@ FENCES = [
     ("OpenSSL", r"openssl/", ["protocol/mac.cpp", "protocol/secret_memory.cpp", "audit/chain.cpp"]),
     ("toml++", r"toml(\+\+/|\.hpp)", ["executor/config_*.cpp"]),
     ("libcap", r"sys/capability\.h", ["executor/privileges*.cpp", "executor/confinement*.cpp"]),
-    ("sd-bus", r"systemd/sd-bus", ["actions/system_bus.cpp"]),
+    ("sd-bus", r"systemd/sd-bus", ["actions/system_bus.cpp", "actions/bus_*"]),
     ("spdlog", r"(spdlog|fmt)/", ["executor/*", "healctl/*"]),
     ("CLI11", r"CLI/", ["healctl/*"]),
     ("doctest", r"doctest", []),

@@ -1,11 +1,13 @@
 // Carries out one built-in action from the command line, in a child that holds what a worker holds: uid 0, no
-// capability, no new privileges. For the lab, where there is a systemd to talk to, and before there is a daemon.
+// capability, no new privileges, the bus only through the proxy beside it. For the lab, where there is a systemd to
+// talk to, and before there is a daemon.
 //
 //   action_probe ACTION [name=value …] [--plan] [--adopt] [--id=ID] [--timeout=SECONDS] [--units=GLOB,…]
 //                [--confirm=yes|no]
 //
 // Prints one JSON object; exit status 0 when the code is ok, 1 when it is not, 2 for a wrong command line.
 
+#include "actions/bus_proxy.h"
 #include "actions/rows.h"
 #include "actions/transient_unit.h"
 #include "base/text.h"
@@ -15,11 +17,13 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -112,6 +116,27 @@ bool confine(bool plan) {
     return ::syscall(SYS_capset, &header, none.data()) == 0;
 }
 
+// As executor/worker does it.
+bool reach_bus_by_proxy(const Action& row, actions::Context context, const Options& options) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return false;
+    const pid_t proxy = ::fork();
+    if (proxy != 0) {
+        ::close(ends[1]);
+        return proxy > 0 && actions::SystemBus::use_proxy(ends[0]).has_value();
+    }
+    ::close(ends[0]);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    context.progress = [](std::string_view) {};
+    const auto duty = options.plan    ? actions::BusDuty::plan
+                      : options.adopt ? actions::BusDuty::adopted
+                                      : actions::BusDuty::run;
+    (void)actions::serve_bus(ends[1], row, context, duty, [](std::string_view line) {
+        std::fprintf(stderr, "refused: %.*s\n", static_cast<int>(line.size()), line.data());
+    });
+    ::_exit(0);
+}
+
 int carry_out(const Action& row, const Options& options) {
     const auto arguments = policy::check_parameters(row.parameters, as_members(options.parameters));
     actions::Report report;
@@ -130,6 +155,7 @@ int carry_out(const Action& row, const Options& options) {
             std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
         }};
     context.await_confirmation = [&](Micros) { return options.confirm; };
+    if (!reach_bus_by_proxy(row, context, options)) return 2;
     report = options.adopt ? actions::finish_adopted(row, context) : actions::carry_out(row, context, options.plan);
     print(report);
     return report.code == protocol::Code::ok ? 0 : 1;

@@ -1,15 +1,16 @@
 // Starts, for every built-in row, a worker with that row's confinement as the daemon would, and lets it look at itself
 // and try what the other rows are for. To be run as the daemon is: by its unit (tests/system/workers.sh).
 //
-//   worker_probe PID-OF-ANOTHER-USER PID-OF-ROOT UNIT HIDDEN-FOLDER…
+//   worker_probe PID-OF-ANOTHER-USER PID-OF-ROOT UNIT UNIT-TO-STOP BYSTANDER-UNIT HIDDEN-FOLDER…
 //
 // Prints what each worker holds, then the matrix; exit status 0 when all is as the rows say.
 
+#include "worker_probe.h"
+
+#include "actions/bus_proxy.h"
 #include "actions/registry.h"
-#include "actions/service_manager.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "executor/worker.h"
 #include "executor/worker_row.h"
 
 #include <dirent.h>
@@ -18,12 +19,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -38,16 +38,7 @@ namespace {
 
 int failures = 0;
 
-struct Lab {
-    pid_t of_another_user = 0;
-    pid_t of_root = 0;
-    std::string unit;
-    std::vector<std::string> hidden;
-};
-
 // --- in the worker ---------------------------------------------------------------------------------------------------
-
-void say(const std::string& line) { (void)write_all(kWorkerReport, line + "\n"); }
 
 void describe_descriptors() {
     DIR* const folder = ::opendir("/proc/self/fd");
@@ -65,6 +56,30 @@ void describe_descriptors() {
     say("descriptors " + list);
 }
 
+/// A way to another socket: by a new one, or by the one that it has (connect, and a message with an address).
+void describe_sockets() {
+    sockaddr_un bus{};
+    bus.sun_family = AF_UNIX;
+    std::snprintf(bus.sun_path, sizeof bus.sun_path, "/run/dbus/system_bus_socket");
+    const auto* const address = reinterpret_cast<const sockaddr*>(&bus);
+    std::array<int, 2> pair{};
+    std::string ways;
+    for (const int family : {AF_UNIX, AF_INET, AF_NETLINK})
+        if (::socket(family, SOCK_DGRAM, 0) >= 0) ways += " socket";
+    if (::socketpair(AF_UNIX, SOCK_DGRAM, 0, pair.data()) == 0) ways += " socketpair";
+    if (::connect(kWorkerBus, address, sizeof bus) == 0 || errno == EISCONN) ways += " connect";
+    if (::sendto(kWorkerBus, "x", 1, 0, address, sizeof bus) >= 0) ways += " sendto";
+    say("ways_to_sockets" + ways);
+}
+
+/// The proxy holds root's standing with systemd; its memory is not its worker's to read.
+void describe_proxy_memory() {
+    const auto children = read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children", 64);
+    if (!children || trim(*children).empty()) return say("proxy_memory none");
+    const std::string path = "/proc/" + std::string(trim(*children)) + "/mem";
+    say(std::string("proxy_memory ") + (::open(path.c_str(), O_RDONLY) < 0 ? "closed" : "open"));
+}
+
 void describe_limits() {
     for (const auto& [name, which] : {std::pair{"core", RLIMIT_CORE}, std::pair{"nofile", RLIMIT_NOFILE}}) {
         rlimit limit{};
@@ -78,6 +93,7 @@ void describe_myself(const Lab& lab) {
     const auto status = read_file("/proc/self/status", 65536);
     say(status ? *status : "status unknown");
     describe_descriptors();
+    describe_sockets();
     describe_limits();
     int at_parents_end = 0;
     ::prctl(PR_GET_PDEATHSIG, &at_parents_end);
@@ -89,72 +105,69 @@ void describe_myself(const Lab& lab) {
         std::to_string(::open("/dev/full", O_WRONLY) >= 0 || ::open("/run/lab-probe", O_CREAT | O_WRONLY, 0600) >= 0));
 }
 
-bool can_write(const char* path, const std::string& value) {
-    const UniqueFd fd(::open(path, O_WRONLY | O_CLOEXEC));
-    return fd.valid() && ::write(fd.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size());
+}  // namespace
+
+// --- what the matrix uses too ----------------------------------------------------------------------------------------
+
+namespace luminous_healing {
+
+void say(const std::string& line) { (void)write_all(kWorkerReport, line + "\n"); }
+
+std::string target_of(std::string_view action, const Lab& lab) {
+    return action == "stop_service" ? lab.stoppable : lab.unit;
 }
 
-/// Signal 0 asks for the permission alone, kill(2).
-bool can_signal(pid_t pid) {
-    if (::kill(pid, 0) == 0 || ::syscall(SYS_tgkill, pid, pid, 0) == 0 || ::syscall(SYS_tkill, pid, 0) == 0)
-        return true;
-    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    return process.valid() && ::syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0) == 0;
-}
+namespace {
 
-bool can_ask_systemd(const std::string& unit) {
-    auto manager = actions::ServiceManager::connect();
-    if (!manager) return false;
-    const auto end = manager->run_job("RestartUnit", unit, 10s);
-    return end && end->is_done();
-}
-
-enum class Operation { units, signals, swappiness, caches, governor };
-constexpr std::array kOperations{Operation::units, Operation::signals, Operation::swappiness, Operation::caches};
-
-bool attempt(Operation operation, const Lab& lab) {
-    switch (operation) {
-        case Operation::units: return can_ask_systemd(lab.unit);
-        case Operation::signals: return can_signal(lab.of_another_user) || can_signal(lab.of_root);
-        case Operation::swappiness:
-            return can_write("/proc/sys/vm/swappiness", read_file("/proc/sys/vm/swappiness", 64).value_or("60"));
-        case Operation::caches: return can_write("/proc/sys/vm/drop_caches", "1");
-        case Operation::governor: return false;
+policy::Arguments decided_arguments(const Action& row, const Lab& lab) {
+    policy::Arguments arguments;
+    for (const auto& spec : row.parameters) {
+        if (spec.name == "service") arguments.set(spec.name, target_of(row.name, lab));
+        if (spec.name == "keep_days") arguments.set(spec.name, std::int64_t{3000});
+        if (spec.name == "keep_generations") arguments.set(spec.name, std::int64_t{100});
     }
-    return false;
+    return arguments;
 }
 
-Operation operation_of(const Action& row) {
-    if (row.name == "kill_process") return Operation::signals;
-    if (row.name == "adjust_swappiness") return Operation::swappiness;
-    if (row.name == "clear_system_cache") return Operation::caches;
-    if (row.name == "set_cpu_governor") return Operation::governor;
-    return Operation::units;
+/// As executor/runner does it.
+void serve_bus(const Action& row, const Lab& lab, const std::string& request_id) {
+    const auto arguments = decided_arguments(row, lab);
+    policy::ActionPolicy policy;
+    policy.units = {"*"};
+    policy.timeout = row.timeout;
+    const policy::DaemonSettings settings;
+    actions::Context context{arguments, policy, settings, request_id, now().boot + 60s, [](std::string_view) {}};
+    (void)actions::serve_bus(kWorkerBus, row, context, actions::BusDuty::run,
+                             [](std::string_view line) { say("refused " + std::string(line)); });
 }
 
-// --- outside of it ---------------------------------------------------------------------------------------------------
+}  // namespace
 
-/// What a worker of the row says while it runs `body`.
-std::string run_as(const Action& row, const Lab& lab, const std::function<void()>& body) {
+std::string run_as(const Action& row, const Lab& lab, const std::string& request_id, const std::function<void()>& body,
+                   const std::function<void()>& beside) {
+    const bool has_proxy = row.privilege.syscalls == actions::SyscallClass::bus;
     const auto who = who_runs(row.privilege, false);
     const auto filter = worker_filter(row.privilege.syscalls, row.privilege.network);
+    const auto proxy_filter = worker_filter(actions::SyscallClass::bus_proxy, false);
     const auto files = FileSystemRuleset::build(file_rules(row.privilege, false, lab.hidden));
-    if (!who || !filter || !files) return "no confinement";
+    if (!who || !filter || !files || !proxy_filter) return "no confinement";
     WorkerConfinement confinement;
     confinement.credentials = *who;
     confinement.capabilities = row_capabilities(row.privilege, false);
     confinement.ruleset = files->fd();
     confinement.filter = &*filter;
-    auto worker = start_builtin(confinement, body);
+    const Companion proxy{&*proxy_filter, [&] { beside ? beside() : serve_bus(row, lab, request_id); }};
+    auto worker = start_builtin(confinement, body, has_proxy ? &proxy : nullptr);
     if (!worker) return "no worker: " + worker.error().message;
     std::string said;
     std::array<char, 4096> buffer{};
     pollfd waiting{worker->report.get(), POLLIN, 0};
-    while (::poll(&waiting, 1, 30000) == 1) {
-        const ssize_t n = ::read(waiting.fd, buffer.data(), buffer.size());
-        if (n <= 0) break;
-        said.append(buffer.data(), static_cast<std::size_t>(n));
+    ssize_t n = 1;  // the proxy holds the pipe too: its end is the end of both
+    while (n > 0 && ::poll(&waiting, 1, 30000) == 1) {
+        n = ::read(waiting.fd, buffer.data(), buffer.size());
+        if (n > 0) said.append(buffer.data(), static_cast<std::size_t>(n));
     }
+    if (n > 0) said += "\nended not\n";
     int status = 0;
     ::waitpid(worker->pid, &status, 0);
     if (status != 0) said += "\nended " + std::to_string(status) + "\n";
@@ -174,6 +187,12 @@ std::map<std::string, std::string> members_of(const std::string& said) {
     }
     return members;
 }
+
+}  // namespace luminous_healing
+
+namespace {
+
+// --- outside of it ---------------------------------------------------------------------------------------------------
 
 std::string four_times(unsigned id) {
     std::string text = std::to_string(id);
@@ -205,11 +224,13 @@ std::map<std::string, std::string> expected_of(const Action& row, const Lab& lab
                                               {"SigIgn", as_hex(0)},
                                               {"SigCgt", as_hex(0)},
                                               {"descriptors", "0=/dev/null 1=/dev/null 2=/dev/null 3=pipe 4=pipe"},
+                                              {"ways_to_sockets", ""},
                                               {"limit_core", "0"},
                                               {"limit_nofile", "1024"},
                                               {"dies_with_parent", "9"},
                                               {"environment", "0"},
                                               {"elsewhere", "0"}};
+    if (row.privilege.syscalls == actions::SyscallClass::bus) wanted["descriptors"] += " 5=socket";
     if (root) wanted["Groups"] = "";
     for (const auto& folder : lab.hidden) {
         auto& all = wanted["hidden"];
@@ -218,57 +239,47 @@ std::map<std::string, std::string> expected_of(const Action& row, const Lab& lab
     return wanted;
 }
 
-void hold_against_row(const Action& row, const Lab& lab) {
-    auto members = members_of(run_as(row, lab, [&] { describe_myself(lab); }));
+void compare(const std::string& who, std::map<std::string, std::string> wanted, std::map<std::string, std::string> is) {
     int differences = 0;
-    for (const auto& [name, wanted] : expected_of(row, lab)) {
-        if (members[name] == wanted) continue;
-        std::printf("not ok: %s: %s is \"%s\", the row says \"%s\"\n", row.name.c_str(), name.c_str(),
-                    members[name].c_str(), wanted.c_str());
+    for (const auto& [name, value] : wanted) {
+        if (is[name] == value) continue;
+        std::printf("not ok: %s: %s is \"%s\", the row says \"%s\"\n", who.c_str(), name.c_str(), is[name].c_str(),
+                    value.c_str());
         ++differences;
     }
-    if (members.count("ended") != 0) ++differences;
+    if (is.count("ended") != 0) ++differences;
     if (differences == 0)
-        std::printf("ok: %-20s uid %s, capabilities %s, seccomp %s, groups \"%s\", hidden %s\n", row.name.c_str(),
-                    members["Uid"].substr(0, members["Uid"].find('\t')).c_str(), members["CapEff"].c_str(),
-                    members["Seccomp"].c_str(), members["Groups"].c_str(), members["hidden"].c_str());
+        std::printf("ok: %-20s uid %s, capabilities %s, seccomp %s, groups \"%s\", hidden %s\n", who.c_str(),
+                    is["Uid"].substr(0, is["Uid"].find('\t')).c_str(), is["CapEff"].c_str(), is["Seccomp"].c_str(),
+                    is["Groups"].c_str(), is["hidden"].c_str());
     failures += differences;
 }
 
-/// For each column: what the row's worker could do, "own" where it should.
-void print_matrix(const Lab& lab) {
-    std::printf("\n%-20s", "worker of \\ tries");
-    for (const auto& other : actions::all()) std::printf(" %-9.9s", other.name.c_str());
-    for (const auto& row : actions::all()) {
-        std::map<Operation, bool> could;
-        for (const auto operation : kOperations) {
-            const auto said =
-                members_of(run_as(row, lab, [&] { say(attempt(operation, lab) ? "could yes" : "could no"); }));
-            could[operation] = said.count("could") != 0 && said.at("could") == "yes";
-            if (said.count("could") == 0) ++failures;
-        }
-        std::printf("\n%-20s", row.name.c_str());
-        for (const auto& other : actions::all()) {
-            const auto tried = operation_of(other);
-            const bool is_its_own = tried == operation_of(row);
-            const char* cell = could[tried] ? is_its_own ? row.name == other.name ? "own" : "same" : "COULD"
-                               : is_its_own ? "CANNOT"
-                                            : "-";
-            if (tried == Operation::governor) cell = "n/a";
-            else if (could[tried] != is_its_own) ++failures;
-            std::printf(" %-9s", cell);
-        }
-    }
-    std::printf(
-        "\n\n- refused   own: its own   same: another action with the same operation (systemd over D-Bus as uid 0)\n"
-        "n/a: this machine has no such file\n");
+void hold_against_row(const Action& row, const Lab& lab) {
+    auto wanted = expected_of(row, lab);
+    const bool has_proxy = row.privilege.syscalls == actions::SyscallClass::bus;
+    if (has_proxy) wanted["proxy_memory"] = "closed";
+    compare(row.name, wanted, members_of(run_as(row, lab, "look", [&] {
+                describe_myself(lab);
+                if (has_proxy) describe_proxy_memory();
+            })));
+    if (!has_proxy) return;
+    wanted.erase("proxy_memory");
+    wanted["descriptors"] = "0=/dev/null 1=/dev/null 2=/dev/null 3=pipe 5=socket";
+    wanted["ways_to_sockets"] = "socket connect";  // of AF_UNIX alone
+    const auto wait_for_it = [] {
+        char none = 0;
+        while (::read(kWorkerBus, &none, 1) > 0) continue;
+    };
+    compare("  its bus proxy", wanted,
+            members_of(run_as(row, lab, "look", wait_for_it, [&] { describe_myself(lab); })));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 4) return 2;
-    Lab lab{std::atoi(argv[1]), std::atoi(argv[2]), argv[3], {argv + 4, argv + argc}};
+    if (argc < 6) return 2;
+    const Lab lab{std::atoi(argv[1]), std::atoi(argv[2]), argv[3], argv[4], argv[5], {argv + 6, argv + argc}};
     const CapabilitySet needed = (1U << 5U) | (1U << 6U) | (1U << 7U) | (1U << 8U);
     bool bounded = false;
     if (auto confined = confine_executor(needed, &bounded); !confined || !bounded) {
@@ -276,7 +287,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     for (const auto& row : actions::all()) hold_against_row(row, lab);
-    print_matrix(lab);
+    failures += print_matrix(lab);
     std::printf("%d failed\n", failures);
     return failures == 0 ? 0 : 1;
 }

@@ -70,12 +70,30 @@ heal look_as_eve; holds "$(id -u eve)" $kill $kill ""
 # The built-in rows: the probe runs as the daemon does, by a copy of its unit.
 runuser -u eve -- sleep 9999 & await pgrep -u eve -x sleep >/dev/null
 sleep 9998 & root_victim=$!
-unit lab-victim.service <<<$'[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=sleep 9999'
+for name in victim stoppable bystander; do
+    unit lab-$name.service <<<$'[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=sleep 9999\nExecReload=true'
+    systemctl start lab-$name
+done
+# What the other rows need to be able to do their own: a network service, generations, a journal.
+systemctl start systemd-networkd
+generations=/nix/var/nix/profiles/system
+mkdir -p /nix/store /nix/var/nix/profiles /var/log/journal
+for number in 1 2 3 4 5 6; do
+    mkdir -p /lab/system-$number/bin
+    printf '%s\n' '#!/bin/sh' "echo $number >>/lab/switched" >/lab/system-$number/bin/switch-to-configuration
+    chmod 0755 /lab/system-$number/bin/switch-to-configuration
+    nix-env --quiet --profile $generations --set "$(nix-store --add /lab/system-$number)"
+done
+ln -sfn /nix/var/nix/profiles /nix/var/nix/gcroots/profiles
+untouched() { systemctl show -P InvocationID,MainPID,StateChangeTimestamp lab-bystander; }
+before=$(untouched)
 sed -e '/^Exec/d; /^Type=/d; /^Watchdog/d; /^Restart/d; /^Requires=/d; /^LogsDirectory/d' \
-    -e "s#^\[Service\]#&\nType=oneshot\nExecStart=$LAB_BUILD/tests/system/worker_probe $(pgrep -u eve -x sleep) $root_victim lab-victim.service /etc/luminous-healing/keys /var/log/luminous-healing /run/credentials/lab-probe.service\nStandardOutput=append:/lab/probe\nStandardError=inherit#" \
+    -e "s#^\[Service\]#&\nType=oneshot\nExecStart=$LAB_BUILD/tests/system/worker_probe $(pgrep -u eve -x sleep) $root_victim lab-victim.service lab-stoppable.service lab-bystander.service /etc/luminous-healing/keys /var/log/luminous-healing /run/credentials/lab-probe.service\nStandardOutput=append:/lab/probe\nStandardError=inherit#" \
     "$project/systemd/luminous-healing.service" | unit lab-probe.service
 story "A30: every built-in worker holds its row, and none can do what another is for"
 systemctl start lab-probe.service; probed=$?
 cat /lab/probe
 expect_true [ $probed = 0 ]
+story "a unit that no request names is as it was"
+expect_true [ "$(untouched)" = "$before" ]
 finish

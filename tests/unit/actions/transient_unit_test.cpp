@@ -78,6 +78,35 @@ TEST_CASE("what check noted travels in the unit as JSON") {
     CHECK(environment.back() == "LUMINOUS_HEALING_FACTS=" + facts.to_json());
 }
 
+namespace {
+
+std::vector<std::string> members_of(const std::vector<BusCall>& calls) {
+    std::vector<std::string> members;
+    for (const auto& call : calls) members.emplace_back(call.method.member);
+    return members;
+}
+
+}  // namespace
+
+TEST_CASE("A31: adopted work may be forgotten and taken back, and not begun a second time") {
+    const policy::Arguments arguments;
+    const policy::ActionPolicy policy;
+    const policy::DaemonSettings settings;
+    Context context{arguments, policy, settings, "id", now().boot + 10s, [](std::string_view) {}};
+    using Members = std::vector<std::string>;
+    CHECK(members_of(transient_calls(context, some_work())) ==
+          Members{"StopUnit", "ResetFailedUnit", "StartTransientUnit"});
+    const auto both = transient_calls_with_way_back(context, some_work(), some_work());
+    CHECK(members_of(both) == Members{"StopUnit", "ResetFailedUnit", "StartTransientUnit"});
+    CHECK(members_of(both.back().then("/job/1")) == Members{"StopUnit", "ResetFailedUnit", "StartTransientUnit"});
+    context.facts.set("adopted", true);
+    CHECK(members_of(transient_calls(context, some_work())) == Members{"StopUnit", "ResetFailedUnit"});
+    const auto adopted = transient_calls_with_way_back(context, some_work(), some_work());
+    REQUIRE(adopted.size() == 5);
+    CHECK(std::get<std::string>(std::get<BusValue>(adopted.back().arguments.front())) ==
+          transient_unit_name("id", "undo"));
+}
+
 TEST_CASE("a program is found as an absolute path and by no path of its own") {
     const auto found = find_program("sh");
     REQUIRE(found);
