@@ -148,7 +148,7 @@ int print_row(const Action& row, const Lab& lab) {
                                  : is_own           ? "CANNOT"
                                                     : "-";
         std::printf(" %-9s", cell);
-        std::fflush(stdout);
+        static_cast<void>(std::fflush(stdout));
     }
     if (row.privilege.syscalls != actions::SyscallClass::bus) return failures;
     const auto further = tried(row, lab, row.name + ".further", [&] { return can_reach_further(row.name, lab); });
