@@ -6,6 +6,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <string>
+#include <string_view>
+
 namespace luminous_healing::healctl {
 namespace {
 
@@ -40,7 +43,20 @@ void add_globals(CLI::App& app, Globals& globals) {
     app.add_flag("--no-color", globals.no_color, "no colours, as with $NO_COLOR");
 }
 
+/// CLI11 reads `--reason= word` as `--reason word`: something else would be signed than what was written.
+const char* option_without_value(int argc, char** argv) {
+    for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument.starts_with("--") && argument.ends_with('=')) return argv[i];
+    }
+    return nullptr;
+}
+
 int run(int argc, char** argv) {
+    if (const char* const empty = option_without_value(argc, argv)) {
+        complain(std::string(empty) + " has no value: write one, or leave the option out");
+        return static_cast<int>(ExitStatus::usage);
+    }
     CommandLine line;
     CLI::App app("Ask luminous-healingd to heal this machine. See healctl(1).", "healctl");
     app.set_version_flag("--version", "healctl " LUMINOUS_VERSION);

@@ -76,6 +76,13 @@ class Shell(support.ClientScenario):
         ran = self.heal_sh(d, "mark", PATH=tools)
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
 
+    def test_healctl_refuses_an_option_without_its_value(self):
+        """`--reason= word` is refused with what to do, and is not read as `--reason word`, which asks for another thing."""
+        d = self.start(CONFIG)
+        asked = self.healctl(d, "sign", "--reason=", "true")
+        self.assertEqual((asked.returncode, asked.stdout), (2, ""))
+        self.assertIn("--reason= has no value", asked.stderr)
+
     def test_healctl_sign_into_nc(self):
         """healctl sign | nc -U: the answer is the daemon's, for that very request; the same bytes again run nothing."""
         d = self.start(CONFIG)
