@@ -34,6 +34,7 @@ Action command_row(const policy::ActionPolicy& policy) {
     row.privilege.writes = command.writes;
     row.privilege.syscalls = SyscallClass::command;
     row.privilege.network = command.network;
+    row.frees_space = command.frees_space;
     row.privilege.confined = command.confine;
     return row;
 }

@@ -16,8 +16,8 @@ using policy::ParameterType;
 constexpr std::size_t kMaxComm = 15;  // bytes the kernel keeps of a process's name, proc_pid_comm(5)
 
 const std::vector<std::string>& command_keys() {
-    static const std::vector<std::string> keys{"command",      "verify", "undo",    "run_as",
-                                               "capabilities", "writes", "network", "confine"};
+    static const std::vector<std::string> keys{"command", "verify",  "undo",    "run_as",     "capabilities",
+                                               "writes",  "network", "confine", "frees_space"};
     return keys;
 }
 

@@ -220,6 +220,7 @@ void CommandReader::confinement() {
     auto& command = *action_.command;
     command.network = table_.boolean("network").value_or(false);
     command.confine = table_.boolean("confine").value_or(true);
+    command.frees_space = table_.boolean("frees_space").value_or(false);
     if (command.confine) return;
     table_.warning("confine",
                    "the action runs without Landlock and seccomp, so writes and network do not bind it. "

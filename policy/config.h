@@ -59,6 +59,7 @@ struct CommandSettings {
     std::vector<std::string> writes;        ///< absolute paths
     bool network = false;
     bool confine = true;
+    bool frees_space = false;  ///< may run while the audit log's disk is full
 };
 
 struct ActionPolicy {

@@ -191,6 +191,39 @@ class AuditUnavailable(daemon.Scenario):
         self.assertEqual(d.stop(), 0)
 
     @daemon.needs_root
+    def test_a_command_that_frees_space(self):
+        """On a full disk a command with frees_space runs and is recorded, when others are refused; then all run again."""
+        d = self.make()
+        disk = os.path.join(d.folder, "disk")
+        d.log_folder = os.path.join(disk, "log")
+        d.log_path = os.path.join(d.log_folder, "audit.json")
+        os.mkdir(disk)
+        self.mount_tmpfs(disk, 512 * 1024)
+        os.mkdir(d.log_folder, 0o750)
+        os.mkdir(os.path.join(disk, "cache"))
+        filler = os.path.join(disk, "cache", "filler")
+        d.configure(CONFIG + f"""
+[actions.make_room]
+command = ["/bin/rm", "{filler}"]
+writes = ["{os.path.dirname(filler)}"]
+frees_space = true
+""", audit='reserve = "128KiB"').start()
+        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        while d.ask("mark")["code"] == "ok":
+            pass
+        self.assertCode(d.ask("mark"), "audit_unavailable")
+        answer = self.assertCode(d.ask("make_room"), "ok")
+        self.assertFalse(os.path.exists(filler))
+        self.assertEqual([r["event"] for r in d.records() if r["action"] == "make_room"], ["decision", "outcome"])
+        self.assertEqual(answer["audit_seq"], d.events("outcome")[-1]["seq"])
+        while d.ask("mark")["code"] != "ok":  # the reserve is whole again when the log looks again, every second
+            d.await_journal("")
+        d.check_log()
+        self.assertEqual(d.stop(), 0)
+
+    @daemon.needs_root
     def test_a_disk_without_room_for_the_reserve(self):
         """A full disk at start: the daemon says so in status, and runs no action that frees no space."""
         d = self.make(CONFIG, audit='reserve = "1MiB"')
