@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,19 +52,32 @@ private:
     std::string path_;
 };
 
-/// Beside the file it will replace, with its owner and mode.
-Expected<void> write_beside(const std::string& path, const std::string& draft, std::string_view text) {
+/// Held while the file is read, checked and replaced: two at once would each undo the other's caller. flock(2) of its
+/// folder, which outlives the file that is replaced. Waits for nobody: whoever can read the folder could hold it.
+Expected<UniqueFd> lock_folder_of(const std::string& file) {
+    const std::string path = file.substr(0, file.rfind('/') + 1);
+    UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid()) return fail_errno(path);
+    if (::flock(folder.get(), LOCK_EX | LOCK_NB) == 0) return folder;
+    if (errno == EWOULDBLOCK) return fail("another healctl is changing " + file + " just now: try again");
+    return fail_errno("lock " + path);
+}
+
+/// Beside the file it will replace, with its owner and mode; gone again with what is returned.
+Expected<std::unique_ptr<Draft>> write_beside(const std::string& path, const std::string& draft,
+                                              std::string_view text) {
     struct stat old {};
     if (::stat(path.c_str(), &old) != 0) return fail_errno(path);
     const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!fd.valid() && errno == EEXIST)
-        return fail(draft + " is there already: remove it, unless another healctl is at work just now");
+        return fail(draft + " is there already, from a healctl that was ended too early: remove it");
     if (!fd.valid()) return fail_errno("create " + draft);
-    if (auto written = write_all(fd.get(), text); !written) return written;
+    auto made = std::make_unique<Draft>(draft);
+    if (auto written = write_all(fd.get(), text); !written) return tl::unexpected(written.error());
     if (::fchown(fd.get(), old.st_uid, old.st_gid) != 0 || ::fchmod(fd.get(), old.st_mode & 07777U) != 0 ||
         ::fsync(fd.get()) != 0)
         return fail_errno(draft);
-    return {};
+    return made;
 }
 
 /// The new file must be one that the daemon would take; what is wrong is told as if it were in place already.
@@ -158,6 +172,10 @@ struct FreshKey {
 };
 
 ExitStatus add(const CallerOptions& options, const Globals& globals) {
+    const auto file = file_to_write(options.file, options.caller.name);
+    if (!file) return report_error(file.error());
+    const auto locked = lock_folder_of(*file);
+    if (!locked) return report_error(locked.error());
     const auto old = executor::read_config(options.file, config_sources());
     if (!old) {
         report_problems(old.error());
@@ -165,16 +183,13 @@ ExitStatus add(const CallerOptions& options, const Globals& globals) {
     }
     const auto tables = tables_of(options.caller, *old);
     if (!tables) return report_usage(tables.error());
-    const auto file = file_to_write(options.file, options.caller.name);
-    if (!file) return report_error(file.error());
     const auto bytes = read_file(*file, kMaxConfig);
     if (!bytes) return report_error(bytes.error());
 
     const std::string path = *file + ".new";
-    const Draft draft(path);
     const bool ends_line = bytes->empty() || bytes->back() == '\n';
-    if (auto ok = write_beside(*file, path, *bytes + (ends_line ? "" : "\n") + *tables); !ok)
-        return report_error(ok.error());
+    const auto draft = write_beside(*file, path, *bytes + (ends_line ? "" : "\n") + *tables);
+    if (!draft) return report_error(draft.error());
     const auto config = check_draft(path, *file);
     if (!config) return config.error();
     const FreshKey key;
