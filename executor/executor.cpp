@@ -76,6 +76,38 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
     log_ = std::move(log);
     log_->set_config_digest(setup_.config->digest);
     recorder_.emplace(loop_, *log_, setup_.config->audit.sync);
+    make_pipeline();
+    auto runner = Runner::create(loop_,
+                                 {[this](RunId id, protocol::EventKind kind, const std::string& text) {
+                                      pipeline_->on_progress(id, kind, text);
+                                  },
+                                  [this](RunId id, const actions::Report& report) {
+                                      pipeline_->on_done(id, report);
+                                      stop_when_idle();
+                                  }},
+                                 secret_folders(*setup_.config, setup_.sources));
+    if (!runner) {
+        log_error("system call filters: " + runner.error().message);
+        return 1;
+    }
+    runner_ = std::move(*runner);
+    pipeline_->set_runner(*runner_);
+    witness_ = std::make_unique<Witness>(loop_, secret_folders(*setup_.config, setup_.sources));
+    take_authority(setup_.config, std::move(keyring));
+    if (!take_up_state()) return 1;
+    end_turn();
+    watch_signals();
+    accept_ = loop_.on_io(socket_.fd(), EPOLLIN, [this](std::uint32_t) { on_accept(); });
+    on_watchdog();
+    log_info("ready on " +
+             (socket_.inherited() ? std::string("the socket from systemd") : setup_.config->daemon.socket));
+    sd_notify(0, "READY=1\nSTATUS=Waiting for requests");
+    const auto ended = loop_.run();
+    if (!ended) log_error(ended.error().message);
+    return ended ? 0 : 1;
+}
+
+void Executor::make_pipeline() {
     pipeline_.emplace(*recorder_, setup_.host,
                       Pipeline::Ports{
                           [this](ConnectionId id, std::string_view bytes) {
@@ -89,28 +121,15 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
                               return describe_status(caller, detail);
                           },
                       });
-    auto runner = Runner::create(loop_,
-                                 {[this](RunId id, protocol::EventKind kind, const std::string& text) {
-                                      pipeline_->on_progress(id, kind, text);
-                                  },
-                                  [this](RunId id, actions::Report report) {
-                                      pipeline_->on_done(id, report);
-                                      stop_when_idle();
-                                  }},
-                                 secret_folders(*setup_.config, setup_.sources));
-    if (!runner) {
-        log_error("system call filters: " + runner.error().message);
-        return 1;
-    }
-    runner_ = std::move(*runner);
-    pipeline_->set_runner(*runner_);
-    witness_ = std::make_unique<Witness>(loop_, secret_folders(*setup_.config, setup_.sources));
-    take_authority(setup_.config, std::move(keyring));
+}
+
+/// What the log says that is still to be known: budgets, answers, what was interrupted, what still runs.
+bool Executor::take_up_state() {
     const auto recovered =
         recover_state(*setup_.config, setup_.host.boot_id, pipeline_->limiter(), pipeline_->journal(), *recorder_);
     if (!recovered) {
         log_error("the audit log cannot be read back: " + recovered.error().message);
-        return 1;
+        return false;
     }
     if (recovered->damaged > 0)
         log_warning("the audit log has lines that are no records of ours (" + std::to_string(recovered->damaged) +
@@ -123,16 +142,7 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
     witness_->tell(log_->head(), "start");
     recorder_->on_epoch([this] { witness_->tell(log_->head(), "epoch"); });
     for (const auto& intent : recovered->gone_on) pipeline_->adopt(intent);
-    end_turn();
-    watch_signals();
-    accept_ = loop_.on_io(socket_.fd(), EPOLLIN, [this](std::uint32_t) { on_accept(); });
-    on_watchdog();
-    log_info("ready on " +
-             (socket_.inherited() ? std::string("the socket from systemd") : setup_.config->daemon.socket));
-    sd_notify(0, "READY=1\nSTATUS=Waiting for requests");
-    const auto ended = loop_.run();
-    if (!ended) log_error(ended.error().message);
-    return ended ? 0 : 1;
+    return true;
 }
 
 void Executor::take_authority(std::shared_ptr<const policy::Config> config, Keyring keyring) {

@@ -56,6 +56,8 @@ private:
     void on_watchdog();
     void end_turn();
     void record_event(audit::EventType event, std::string detail, std::optional<std::string> error = {});
+    void make_pipeline();
+    [[nodiscard]] bool take_up_state();
     void take_authority(std::shared_ptr<const policy::Config> config, Keyring keyring);
     [[nodiscard]] std::string describe_status(const policy::CallerPolicy& caller, const std::string& detail);
 

@@ -28,7 +28,7 @@ Page*& page() {
 }
 
 [[noreturn]] void keep(int pipe) {
-    for (int signal = 1; signal < 32; ++signal) ::signal(signal, SIG_IGN);  // only the executor's end ends it
+    for (int signal = 1; signal < 32; ++signal) (void)::signal(signal, SIG_IGN);  // only the executor's end ends it
     ::prctl(PR_SET_NAME, "healing-keeper", 0, 0, 0);
     ::dup2(pipe, 0);
     ::close_range(1, ~0U, 0);
