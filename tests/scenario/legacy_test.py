@@ -104,7 +104,7 @@ class Legacy(daemon.Scenario):
 
     def test_it_is_warned_about(self):
         """That version 1 does not sign the parameters is said at start."""
-        self.assertIn("does not cover the parameters", self.d.journal())
+        self.d.await_journal("does not cover the parameters")
         self.assertIs(self.d.ask("status", caller="legacy")["result"]["legacy_v1"], True)
 
     def test_switched_off_it_is_refused(self):
