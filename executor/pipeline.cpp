@@ -266,7 +266,7 @@ void Pipeline::start(const Asked& asked, const policy::Grant& grant, bool adopte
         actions::Report report;
         report.code = Code::action_failed;
         report.error = "the worker could not be started: " + started.error().message;
-        return on_done(id, std::move(report));
+        return on_done(id, report);
     }
     on_progress(id, protocol::EventKind::started, asked.request.action.str());
 }

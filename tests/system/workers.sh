@@ -68,6 +68,7 @@ story "A01 A30: a command of another user with a capability holds its row"
 heal look_as_eve; holds "$(id -u eve)" $kill $kill ""
 
 # The built-in rows: the probe runs as the daemon does, by a copy of its unit.
+install -m 0755 "$LAB_BUILD/tests/system/worker_probe" /usr/local/sbin/  # the build may lie where PrivateTmp= hides it
 runuser -u eve -- sleep 9999 & await pgrep -u eve -x sleep >/dev/null
 sleep 9998 & root_victim=$!
 for name in victim stoppable bystander; do
@@ -88,7 +89,7 @@ ln -sfn /nix/var/nix/profiles /nix/var/nix/gcroots/profiles
 untouched() { systemctl show -P InvocationID,MainPID,StateChangeTimestamp lab-bystander; }
 before=$(untouched)
 sed -e '/^Exec/d; /^Type=/d; /^Watchdog/d; /^Restart/d; /^Requires=/d; /^LogsDirectory/d' \
-    -e "s#^\[Service\]#&\nType=oneshot\nExecStart=$LAB_BUILD/tests/system/worker_probe $(pgrep -u eve -x sleep) $root_victim lab-victim.service lab-stoppable.service lab-bystander.service /etc/luminous-healing/keys /var/log/luminous-healing /run/credentials/lab-probe.service\nStandardOutput=append:/lab/probe\nStandardError=inherit#" \
+    -e "s#^\[Service\]#&\nType=oneshot\nExecStart=/usr/local/sbin/worker_probe $(pgrep -u eve -x sleep) $root_victim lab-victim.service lab-stoppable.service lab-bystander.service /etc/luminous-healing/keys /var/log/luminous-healing /run/credentials/lab-probe.service\nStandardOutput=append:/lab/probe\nStandardError=inherit#" \
     "$project/systemd/luminous-healing.service" | unit lab-probe.service
 story "A30: every built-in worker holds its row, and none can do what another is for"
 systemctl start lab-probe.service; probed=$?
