@@ -34,7 +34,7 @@ Expected<Pipe> make_pipe() {
 }
 
 void default_signals() {
-    for (int signal = 1; signal < 32; ++signal) ::signal(signal, SIG_DFL);  // KILL and STOP refuse, harmlessly
+    for (int signal = 1; signal < 32; ++signal) (void)::signal(signal, SIG_DFL);  // KILL and STOP refuse, harmlessly
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -121,7 +121,8 @@ void keep_open_if_script(int fd) {
 [[noreturn]] void execute(int program, const std::vector<std::string>& argv) {
     std::vector<char*> arguments;
     arguments.reserve(argv.size() + 1);
-    for (const auto& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));  // execve(2) copies
+    for (const auto& argument : argv)
+        arguments.push_back(const_cast<char*>(argument.c_str()));  // NOLINT(*-const-cast): execve(2) copies
     arguments.push_back(nullptr);
     char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
     char language[] = "LANG=C.UTF-8";
@@ -152,7 +153,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     if (!report) return tl::unexpected(report.error());
     std::array<int, 2> control{};
     if (::pipe2(control.data(), O_CLOEXEC) != 0) return fail_errno("pipe2");
-    UniqueFd control_read(control[0]);
+    const UniqueFd control_read(control[0]);
     UniqueFd control_write(control[1]);
     const pid_t executor = ::getpid();
     KeptGroup kept = KeptGroup::take();

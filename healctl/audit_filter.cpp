@@ -35,13 +35,16 @@ Expected<audit::Filter> read_filter(const FilterWords& words, WallTime now) {
     filter.request_id = words.id;
     if (words.denied && words.allowed) return fail("--denied and --allowed together match nothing: give one");
     if (words.denied || words.allowed) filter.allowed = words.allowed;
-    if (words.event && !(filter.event = audit::event_from_name(*words.event)))
+    if (words.event) filter.event = audit::event_from_name(*words.event);
+    if (words.event && !filter.event)
         return fail("--event " + quoted(*words.event) + " is unknown; there are " +
                     list_of(audit::EventType::key_epoch, [](audit::EventType e) { return audit::name_of(e); }));
-    if (words.code && !(filter.code = protocol::code_from_name(*words.code)))
+    if (words.code) filter.code = protocol::code_from_name(*words.code);
+    if (words.code && !filter.code)
         return fail("--code " + quoted(*words.code) + " is unknown; there are " +
                     list_of(protocol::Code::interrupted, [](protocol::Code c) { return protocol::name_of(c); }));
-    if (words.verdict && !(filter.verdict = protocol::verdict_from_name(*words.verdict)))
+    if (words.verdict) filter.verdict = protocol::verdict_from_name(*words.verdict);
+    if (words.verdict && !filter.verdict)
         return fail("--verdict " + quoted(*words.verdict) + " is unknown; there are " +
                     list_of(protocol::Verdict::unverifiable, [](protocol::Verdict v) { return protocol::name_of(v); }));
     if (words.since) {

@@ -6,6 +6,7 @@
 #include "policy/decide.h"
 
 #include <algorithm>
+#include <ranges>
 #include <vector>
 
 namespace luminous_healing::healctl {
@@ -32,13 +33,13 @@ BootTime on_this_boot(const audit::StoredRecord& stored, const std::string& boot
 }
 
 void count(const std::vector<Granted>& newest_first, const policy::Config& config, policy::Limiter& limiter) {
-    for (auto granted = newest_first.rbegin(); granted != newest_first.rend(); ++granted) {
-        const auto action = config.actions.find(granted->action);
+    for (const auto& granted : std::views::reverse(newest_first)) {
+        const auto action = config.actions.find(granted.action);
         if (action == config.actions.end()) continue;  // status and confirm, which use no budget, or no longer enabled
-        limiter.take(policy::action_bucket(granted->action), action->second.rate_limit, granted->at);
-        const auto caller = config.callers.find(granted->caller);
+        limiter.take(policy::action_bucket(granted.action), action->second.rate_limit, granted.at);
+        const auto caller = config.callers.find(granted.caller);
         if (caller != config.callers.end() && caller->second.rate_limit)
-            limiter.take(policy::caller_bucket(granted->caller), *caller->second.rate_limit, granted->at);
+            limiter.take(policy::caller_bucket(granted.caller), *caller->second.rate_limit, granted.at);
     }
 }
 
