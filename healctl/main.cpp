@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdio>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -79,10 +81,15 @@ int run(int argc, char** argv) {
 }  // namespace luminous_healing::healctl
 
 int main(int argc, char** argv) {
-    // Before anything else touches OpenSSL, so that the key stays out of core dumps.
-    if (const auto installed = luminous_healing::protocol::install_secret_memory(); !installed) {
-        luminous_healing::healctl::complain(installed.error().message);
+    try {
+        // Before anything else touches OpenSSL, so that the key stays out of core dumps.
+        if (const auto installed = luminous_healing::protocol::install_secret_memory(); !installed) {
+            luminous_healing::healctl::complain(installed.error().message);
+            return 1;
+        }
+        return luminous_healing::healctl::run(argc, argv);
+    } catch (const std::exception& error) {
+        (void)std::fprintf(stderr, "healctl: %s\n", error.what());
         return 1;
     }
-    return luminous_healing::healctl::run(argc, argv);
 }
