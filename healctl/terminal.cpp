@@ -43,7 +43,7 @@ const char* escape_of(Tone tone) {
     return "";
 }
 
-void write_to(std::FILE* stream, std::string_view text) { std::fwrite(text.data(), 1, text.size(), stream); }
+void write_to(std::FILE* stream, std::string_view text) { (void)std::fwrite(text.data(), 1, text.size(), stream); }
 
 }  // namespace
 
