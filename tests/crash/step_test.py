@@ -64,10 +64,17 @@ class Step(daemon.Scenario):
         n = next(self.numbers)
         self.answers[n] = self.d.ask("mark", {"n": n})["code"]
 
+    def cool_down(self):
+        """A new daemon, which has nothing ready: the one before may have answered what its predecessor died of."""
+        self.d.kill9()
+        self.d.start()
+
     def killed_at(self, count, victim, cold=False):
         """One request under the stepper; its calls and whether the victim was killed at that boundary."""
         daemon.signal.setitimer(daemon.signal.ITIMER_REAL, daemon.PATIENCE)
-        if not cold:
+        if cold:
+            self.cool_down()
+        else:
             self.warm_up()
         n = next(self.numbers)
         request = self.d.request("mark", {"n": n})
@@ -106,8 +113,6 @@ class Step(daemon.Scenario):
         """The same in the first request of a daemon, which prepares the rules for its workers' files besides. There are
         some thousand boundaries: all of them with LUMINOUS_ROUNDS of 1000 or more, else about that many."""
         _, boundaries, _ = self.killed_at(0, "executor", cold=True)
-        self.d.kill9()
-        self.d.start()
         step = 1 if load.ROUNDS >= 1000 else max(1, boundaries // load.ROUNDS)
         self.assertGreater(self.every_boundary("executor", {"ok", "interrupted"}, cold=True, step=step),
                            min(50, load.ROUNDS // 2))
