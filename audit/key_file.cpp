@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -191,6 +192,12 @@ Expected<void> take_first_key(const std::string& log_path, const std::function<b
                     ENOENT);
     if (!fd.valid()) return fail_errno("open " + path);
     if (auto checked = check_secret_file(fd.get(), path); !checked) return tl::unexpected(checked.error());
+    // One at a time; who opened the file before another erased it finds that it has lost its name since.
+    struct stat file {};
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return fail("another is taking the first key from " + path + " at this moment");
+    if (::fstat(fd.get(), &file) != 0) return fail_errno("stat " + path);
+    if (file.st_nlink == 0) return fail("another has taken the first key from " + path + " just now", ENOENT);
     auto content = read_all(fd.get(), kSlotBytes);
     if (!content) return fail("read " + path + ": " + content.error().message, content.error().system_error);
     std::string key(trim(*content));

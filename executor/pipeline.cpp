@@ -147,8 +147,9 @@ Pipeline::Refusal Pipeline::admit(Asked& asked) {
                                      format_rfc3339(wall));
     if (journal_.is_forgotten(asked.request.timestamp))
         return deny(Code::stale,
-                    "the timestamp lies before what the daemon remembers (see its log from the last start on); ask "
-                    "again in a minute, or set the clock if it was set back");
+                    "of requests signed up to " + format_rfc3339(journal_.forgotten_until()) +
+                        " the daemon no longer knows which it has run; sign a new one, or set the clock if it was set "
+                        "back");
     const BootTime stale_at = asked.received + (asked.request.timestamp - wall) + skew + kJournalMargin;
     asked.remembered =
         journal_.begin(asked.caller->name, asked.request.id, asked.mac, asked.request.timestamp, stale_at);

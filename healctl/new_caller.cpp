@@ -18,11 +18,19 @@ std::string quote(const std::string& text) {
     return quoted + "\"";
 }
 
-std::string list_of(const std::vector<std::string>& texts, bool numbers = false) {
+std::string list_of(const std::vector<std::string>& texts) {
     std::string list;
-    for (const auto& text : texts)
-        list += (list.empty() ? "" : ", ") +
-                (numbers && parse_integer<std::uint32_t>(text) ? text : quote(printable_line(text, 1000)));
+    for (const auto& text : texts) list += (list.empty() ? "" : ", ") + quote(printable_line(text, 1000));
+    return "[" + list + "]";
+}
+
+/// Names as strings, uids as numbers: TOML has no leading zeros, so the number is written, not what was typed.
+std::string users_of(const std::vector<std::string>& users) {
+    std::string list;
+    for (const auto& user : users) {
+        const auto uid = parse_integer<std::uint32_t>(user);
+        list += (list.empty() ? "" : ", ") + (uid ? std::to_string(*uid) : quote(printable_line(user, 1000)));
+    }
     return "[" + list + "]";
 }
 
@@ -66,7 +74,7 @@ Expected<std::string> tables_of(const NewCaller& caller, const policy::Config& c
                     config.file + ", or choose another name");
     const bool looks_only = caller.actions.empty();
     std::string text = "\n[callers." + table_key(caller.name) + "]\nkey = " + quote(caller.name) +
-                       "\nusers = " + list_of(caller.users, true) +
+                       "\nusers = " + users_of(caller.users) +
                        "\nactions = " + list_of(looks_only ? std::vector<std::string>{"status"} : caller.actions) +
                        "\n";
     for (const auto& action : caller.actions) {

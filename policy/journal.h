@@ -43,6 +43,8 @@ public:
 
     /// Could this timestamp belong to an executed request whose id has been forgotten? Then it must be refused.
     [[nodiscard]] bool is_forgotten(WallTime timestamp) const { return timestamp <= forgotten_; }
+    /// The latest timestamp for which that is so.
+    [[nodiscard]] WallTime forgotten_until() const { return forgotten_; }
 
     /// Remembers a new request, unanswered. False when full. Its id is kept at least until `stale_at`, when its
     /// timestamp would be refused anyway.

@@ -178,6 +178,19 @@ TEST_CASE("the first key is given out once and then erased") {
     CHECK(verify_folder(folder.path(), key, log->head()).ok);
 }
 
+TEST_CASE("the first key is given to one of those who take it at the same time") {
+    const Folder folder;
+    const auto log = open_log(folder.settings());
+    std::size_t given = 0;
+    const auto second = [&](std::string_view) { return ++given > 0; };
+    const auto first = [&](std::string_view) {
+        CHECK_FALSE(take_first_key(folder.log(), second));
+        return true;
+    };
+    CHECK(take_first_key(folder.log(), first));
+    CHECK(given == 0);
+}
+
 TEST_CASE("a first key that could not be handed over stays where it is") {
     const Folder folder;
     const auto log = open_log(folder.settings());

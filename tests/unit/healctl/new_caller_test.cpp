@@ -39,6 +39,11 @@ TEST_CASE("a caller without actions may ask for status and nothing else") {
           std::string::npos);
 }
 
+TEST_CASE("a uid is written as TOML writes numbers") {
+    CHECK(tables_of({"mona", {"007"}, {}, {}}, config_with("root", "flush_dns"))->find("users = [7]") !=
+          std::string::npos);
+}
+
 TEST_CASE("a name is written so that it can never be more than a name") {
     CHECK(tables_of({"a.b", {"mona"}, {}, {}}, config_with("root", "x"))->find("[callers.\"a.b\"]") !=
           std::string::npos);
