@@ -55,6 +55,7 @@ struct Runner::Run {
     Stage stage;
     Worker worker;
     ReportReader reader;
+    ReportReader beside_reader;
     std::optional<actions::Report> report;  // of a built-in action; of a command once it has ended
     std::string setup_error;
     std::string refused;  // the first call that the bus proxy did not let pass
@@ -65,6 +66,7 @@ struct Runner::Run {
     Code killed = Code::ok;  // timeout or cancelled, once we have decided to end it
     BootTime deadline;       // of the present stage
     EventSource report_io;
+    EventSource beside_io;
     EventSource output_io;
     EventSource exit_io;
     EventSource timer;
@@ -193,6 +195,7 @@ Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& ar
     if (!row) return tl::unexpected(row.error());
     run.setup_error.clear();
     run.reader = ReportReader();
+    run.beside_reader = ReportReader();
     const Companion proxy{&filters_.at({actions::SyscallClass::bus_proxy, false}),
                           [&run] { serve_bus(run.row, run.job, run.deadline); }};
     const bool has_proxy = run.row.privilege.syscalls == actions::SyscallClass::bus;
@@ -207,6 +210,9 @@ Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& ar
 
 void Runner::watch(Run& run) {
     run.report_io = loop_.on_io(run.worker.report.get(), EPOLLIN, [this, &run](std::uint32_t) { read_report(run); });
+    if (run.worker.beside.valid())
+        run.beside_io =
+            loop_.on_io(run.worker.beside.get(), EPOLLIN, [this, &run](std::uint32_t) { read_beside(run); });
     if (run.worker.output.valid())
         run.output_io =
             loop_.on_io(run.worker.output.get(), EPOLLIN, [this, &run](std::uint32_t) { read_output(run); });
@@ -215,19 +221,43 @@ void Runner::watch(Run& run) {
     run.timer = loop_.after(left, [this, &run] { on_deadline(run); });
 }
 
-void Runner::read_report(Run& run) {
+namespace {
+
+/// Reads once. False when there is nothing more to come.
+bool feed(ReportReader& reader, const UniqueFd& from) {
     std::array<char, 16384> buffer;  // NOLINT(*-member-init): read(2) writes it
-    const ssize_t n = ::read(run.worker.report.get(), buffer.data(), buffer.size());
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) return run.report_io.reset();
-    run.reader.feed({buffer.data(), static_cast<std::size_t>(n)});
+    const ssize_t n = ::read(from.get(), buffer.data(), buffer.size());
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    reader.feed({buffer.data(), static_cast<std::size_t>(n)});
+    return n > 0;
+}
+
+bool has_input(const UniqueFd& fd) {
+    pollfd waiting{fd.get(), POLLIN, 0};
+    return ::poll(&waiting, 1, 0) == 1;
+}
+
+}  // namespace
+
+void Runner::read_report(Run& run) {
+    const bool more = feed(run.reader, run.worker.report);
     while (auto message = run.reader.next()) {
         if (message->kind == WorkerMessage::Kind::setup) run.setup_error = message->text;
-        else if (message->kind == WorkerMessage::Kind::refused) note_refused(run, message->text);
         else if (message->kind == WorkerMessage::Kind::report) run.report = std::move(message->report);
-        else listener_.on_progress(run.id, EventKind::progress, message->text);
+        else if (message->kind == WorkerMessage::Kind::progress)
+            listener_.on_progress(run.id, EventKind::progress, message->text);
     }
-    if (run.reader.broken()) run.report_io.reset();
+    if (!more || run.reader.broken()) run.report_io.reset();
+}
+
+/// The companion speaks for itself only: it has no part in the report.
+void Runner::read_beside(Run& run) {
+    const bool more = feed(run.beside_reader, run.worker.beside);
+    while (auto message = run.beside_reader.next()) {
+        if (message->kind == WorkerMessage::Kind::setup) run.setup_error = message->text;
+        else if (message->kind == WorkerMessage::Kind::refused) note_refused(run, message->text);
+    }
+    if (!more || run.beside_reader.broken()) run.beside_io.reset();
 }
 
 /// A worker that asks for what its row does not declare has a defect, or is somebody else's by now: the record says so.
@@ -256,11 +286,7 @@ void Runner::on_exit(Run& run) {
     run.exit_io.reset();
     run.exited_normally = info.si_code == CLD_EXITED;
     run.status = info.si_status;
-    while (run.report_io.active() && !run.report) {
-        pollfd waiting{run.worker.report.get(), POLLIN, 0};
-        if (::poll(&waiting, 1, 0) != 1) break;
-        read_report(run);
-    }
+    while (run.report_io.active() && !run.report && has_input(run.worker.report)) read_report(run);
     end_leftovers(run);
 }
 
@@ -273,12 +299,10 @@ void Runner::end_leftovers(Run& run) {
 }
 
 void Runner::on_gone(Run& run) {
-    while (run.output_io.active()) {
-        pollfd waiting{run.worker.output.get(), POLLIN, 0};
-        if (::poll(&waiting, 1, 0) != 1) break;
-        read_output(run);
-    }
+    while (run.output_io.active() && has_input(run.worker.output)) read_output(run);
+    while (run.beside_io.active() && has_input(run.worker.beside)) read_beside(run);
     run.report_io.reset();
+    run.beside_io.reset();
     run.output_io.reset();
     run.timer.reset();
     next_stage(run);

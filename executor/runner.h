@@ -70,6 +70,7 @@ private:
     [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const Run& run);
     void watch(Run& run);
     void read_report(Run& run);
+    void read_beside(Run& run);
     void note_refused(Run& run, const std::string& call);
     void read_output(Run& run);
     void on_exit(Run& run);

@@ -19,6 +19,7 @@ namespace luminous_healing::executor {
 namespace {
 
 constexpr int kWorkerRuleset = 6;  // descriptor, until it is applied
+constexpr int kWorkerBeside = 7;   // descriptor, until the companion has it as its kWorkerReport
 constexpr int kSetupFailed = 125;  // exit status, as env(1) uses it
 
 struct Pipe {
@@ -41,25 +42,29 @@ void default_signals() {
 }
 
 /// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
-/// `control` as 4 when there is one; the Landlock ruleset as 6 until it is applied; nothing else. Sources are first
-/// moved out of the way of their targets.
-void arrange_descriptors(int output, int report, int control, int ruleset) {
+/// `control` as 4 when there is one; the Landlock ruleset as 6 and the companion's pipe as 7 until they are used;
+/// nothing else. Sources are first moved out of the way of their targets.
+void arrange_descriptors(int output, int report, int control, int ruleset, int beside) {
     const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); };
+    const auto place = [](int fd, int target) {
+        if (fd >= 0) ::dup3(fd, target, O_CLOEXEC);
+        else ::close(target);
+    };
     const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const int out = output < 0 ? null : away(output);
     const int rep = away(report);
     const int con = away(control);
     const int rules = away(ruleset);
+    const int side = away(beside);
     ::dup2(null, STDIN_FILENO);
     ::dup2(out, STDOUT_FILENO);
     ::dup2(out, STDERR_FILENO);
-    ::dup3(rep, kWorkerReport, O_CLOEXEC);
-    if (con >= 0) ::dup3(con, kWorkerControl, O_CLOEXEC);
-    else ::close(kWorkerControl);
+    place(rep, kWorkerReport);
+    place(con, kWorkerControl);
     ::close(kWorkerBus);
-    if (rules >= 0) ::dup3(rules, kWorkerRuleset, O_CLOEXEC);
-    else ::close(kWorkerRuleset);
-    ::close_range(kWorkerRuleset + 1, ~0U, 0);
+    place(rules, kWorkerRuleset);
+    place(side, kWorkerBeside);
+    ::close_range(kWorkerBeside + 1, ~0U, 0);
 }
 
 [[noreturn]] void give_up(std::string_view why) {
@@ -91,8 +96,13 @@ void start_companion(WorkerConfinement row, const Companion& companion) {
     const pid_t worker = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) give_up(std::string("fork: ") + std::strerror(errno));
-    if (pid > 0) return keep(ends[0], ends[1]);
+    if (pid > 0) {
+        ::close(kWorkerBeside);
+        return keep(ends[0], ends[1]);
+    }
     keep(ends[1], ends[0]);
+    ::dup3(kWorkerBeside, kWorkerReport, O_CLOEXEC);
+    ::close(kWorkerBeside);
     ::close(kWorkerControl);
     row.filter = companion.filter;
     confine_or_give_up(row, worker);
@@ -151,6 +161,8 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
                                const Companion* companion) {
     auto report = make_pipe();
     if (!report) return tl::unexpected(report.error());
+    auto beside = companion != nullptr ? make_pipe() : Pipe{};
+    if (!beside) return tl::unexpected(beside.error());
     std::array<int, 2> control{};
     if (::pipe2(control.data(), O_CLOEXEC) != 0) return fail_errno("pipe2");
     const UniqueFd control_read(control[0]);
@@ -163,7 +175,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
         ::setpgid(0, 0);
         kept.enter();
         default_signals();
-        arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset);
+        arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset, beside->write.get());
         ::clearenv();
         if (companion != nullptr) start_companion(row, *companion);
         confine_or_give_up(row, executor);
@@ -174,6 +186,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     if (!worker) return worker;
     worker->kept = std::move(kept);
     worker->report = std::move(report->read);
+    worker->beside = std::move(beside->read);
     worker->control = std::move(control_write);
     return worker;
 }
@@ -190,7 +203,7 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
         ::setpgid(0, 0);
         kept.enter();
         default_signals();
-        arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset);
+        arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset, -1);
         const int program = open_program(argv[0]);
         keep_open_if_script(program);
         confine_or_give_up(row, executor);

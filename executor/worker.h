@@ -21,6 +21,7 @@ struct Worker {
     pid_t pid = -1;
     UniqueFd pidfd;
     UniqueFd report;   ///< WorkerMessages; its end closed = the worker has exited, or has become its command
+    UniqueFd beside;   ///< WorkerMessages of the companion, which the worker cannot write; not valid without one
     UniqueFd output;   ///< a command's standard output and error; not valid for a built-in action
     UniqueFd control;  ///< to a built-in action: one byte = confirmed
     Credentials credentials;
@@ -33,7 +34,7 @@ inline constexpr int kWorkerControl = 4;
 inline constexpr int kWorkerBus = 5;  ///< to the process beside it, and back, where there is one
 
 /// A process beside a built-in worker: confined like it but for the filter, connected to it by kWorkerBus, in its
-/// group, and gone with it.
+/// group, and gone with it. Its kWorkerReport is a pipe of its own.
 struct Companion {
     const FilterProgram* filter = nullptr;  ///< not owned
     std::function<void()> body;

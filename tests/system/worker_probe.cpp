@@ -141,6 +141,19 @@ void serve_bus(const Action& row, const Lab& lab, const std::string& request_id)
                              [](std::string_view line) { say("refused " + std::string(line)); });
 }
 
+/// Until its other end is closed.
+std::string all_from(const UniqueFd& pipe) {
+    std::string said;
+    std::array<char, 4096> buffer{};
+    pollfd waiting{pipe.get(), POLLIN, 0};
+    while (::poll(&waiting, 1, 30000) == 1) {
+        const ssize_t n = ::read(waiting.fd, buffer.data(), buffer.size());
+        if (n == 0) return said;
+        if (n > 0) said.append(buffer.data(), static_cast<std::size_t>(n));
+    }
+    return said + "\nended not\n";
+}
+
 }  // namespace
 
 std::string run_as(const Action& row, const Lab& lab, const std::string& request_id, const std::function<void()>& body,
@@ -159,15 +172,8 @@ std::string run_as(const Action& row, const Lab& lab, const std::string& request
     const Companion proxy{&*proxy_filter, [&] { beside ? beside() : serve_bus(row, lab, request_id); }};
     auto worker = start_builtin(confinement, body, has_proxy ? &proxy : nullptr);
     if (!worker) return "no worker: " + worker.error().message;
-    std::string said;
-    std::array<char, 4096> buffer{};
-    pollfd waiting{worker->report.get(), POLLIN, 0};
-    ssize_t n = 1;  // the proxy holds the pipe too: its end is the end of both
-    while (n > 0 && ::poll(&waiting, 1, 30000) == 1) {
-        n = ::read(waiting.fd, buffer.data(), buffer.size());
-        if (n > 0) said.append(buffer.data(), static_cast<std::size_t>(n));
-    }
-    if (n > 0) said += "\nended not\n";
+    std::string said = all_from(worker->report);
+    if (has_proxy) said += all_from(worker->beside);
     int status = 0;
     ::waitpid(worker->pid, &status, 0);
     if (status != 0) said += "\nended " + std::to_string(status) + "\n";
