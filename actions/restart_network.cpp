@@ -137,20 +137,21 @@ Result<std::string> run(Context& context) {
 Verification wait_until_back(Context& context, SystemBus& bus) {
     const NetworkState before = state_before(context);
     const BootTime until = now().boot + std::min(kLongest, context.time_left() - kReserve - confirm_within(context));
-    std::optional<BootTime> back_since;
+    bool is_back = false;
+    BootTime back_since;
     while (true) {
         const auto state = read_network_state(bus.descriptor());
         if (!state) return {Verdict::unverifiable, state.error().message};
         const auto gone = lost(before, *state);
         context.facts.set("addresses", joined(state->addresses));
         context.facts.set("routes", joined(state->routes));
-        if (!gone.empty()) back_since.reset();
-        else if (!back_since) back_since = now().boot;
-        const bool settled = back_since && now().boot - *back_since >= kSettle;
+        if (gone.empty() && !is_back) back_since = now().boot;
+        is_back = gone.empty();
+        const bool settled = is_back && now().boot - back_since >= kSettle;
         if (settled && !state->routes.empty()) return {Verdict::healed, "addresses and default routes are there"};
         const bool improved = state->addresses.size() > before.addresses.size();
         if (settled && improved) return {Verdict::healed, "there are addresses that were not there before"};
-        if (now().boot >= until || (settled && now().boot - *back_since >= 5 * kSettle)) {
+        if (now().boot >= until || (settled && now().boot - back_since >= 5 * kSettle)) {
             if (!gone.empty()) return {Verdict::worse, "not back as before: " + joined(gone)};
             if (before.addresses.empty()) return {Verdict::unchanged, "there is still no address and no default route"};
             return {Verdict::unverifiable, "addresses are as before, and there is no default route, as before"};
