@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "protocol/json_reader.h"
 
+#include <algorithm>
+
 namespace luminous_healing::audit {
 namespace {
 
@@ -11,7 +13,10 @@ constexpr std::string_view kBefore = ",\"chain\":\"";
 constexpr std::string_view kAfter = "\"}";
 constexpr std::size_t kHexDigits = 64;
 
-bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool is_hex(std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
 
 std::optional<std::int64_t> epoch_of(const protocol::Json& detail) {
     const auto* const epoch = detail.find("epoch");

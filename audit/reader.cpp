@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <ranges>
 #include <utility>
 #include <vector>
@@ -29,8 +30,27 @@ tl::unexpected<Error> in_file(const std::string& path, const Error& error) {
     return fail(path + ": " + error.message, error.system_error);
 }
 
+/// memrchr(3) looks at many bytes at a time, std::string_view::rfind at one.
+std::size_t last_newline(std::string_view text) {
+    const void* const found = ::memrchr(text.data(), '\n', text.size());
+    return found == nullptr ? std::string_view::npos
+                            : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+struct Visitors {
+    const Visitor& visit;
+    const DamageVisitor& damage;
+    const GlanceVisitor& pass;
+};
+
+Passing pass_by(const GlanceVisitor& pass, std::string_view line) {
+    const auto glance = pass ? glance_at(line) : std::nullopt;
+    return glance ? pass(*glance) : Passing::read;
+}
+
 /// False when the visitor wants no more.
-Expected<bool> read_file_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage) {
+Expected<bool> read_file_back(const std::string& path, const Visitors& visitors) {
+    const auto& [visit, damage, pass] = visitors;
     const auto fd = open_regular(path);
     if (!fd) return tl::unexpected(fd.error());
     struct stat st {};
@@ -41,6 +61,9 @@ Expected<bool> read_file_back(const std::string& path, const Visitor& visit, con
         if (!line && damage && line.error().system_error == EFBIG) return damage(path + ": " + line.error().message);
         if (!line) return in_file(path, line.error());
         if (!*line) return true;
+        const auto passing = pass_by(pass, **line);
+        if (passing == Passing::stop) return false;
+        if (passing == Passing::passed) continue;
         const auto record = read_record(**line);
         if (!record && !damage) return in_file(path, record.error());
         if (!(record ? visit(*record) : damage(path + ": " + record.error().message))) return false;
@@ -93,27 +116,28 @@ Expected<std::optional<Line>> LineReader::next() {
     }
 }
 
+/// The chunk before goes to the front of the buffer, which keeps its room: a new one for each would be given back to
+/// the kernel and cleared by it each time.
 Expected<void> BackwardReader::read_chunk() {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, begin_));
-    std::string chunk(want, '\0');
     std::size_t filled = 0;
     begin_ -= want;
+    buffer_.insert(0, want, '\0');
     while (filled < want) {
-        const ssize_t n = ::pread(fd_, chunk.data() + filled, want - filled, static_cast<off_t>(begin_ + filled));
+        const ssize_t n = ::pread(fd_, buffer_.data() + filled, want - filled, static_cast<off_t>(begin_ + filled));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return fail_errno("read");
         if (n == 0) break;  // the file was cut meanwhile
         filled += static_cast<std::size_t>(n);
     }
-    chunk.resize(filled);
-    buffer_.insert(0, chunk);
+    buffer_.erase(filled, want - filled);
     return {};
 }
 
 Expected<std::optional<std::string_view>> BackwardReader::next() {
     // buffer_ ends with the newline of the line to return; the newline before it, or the file's beginning, starts it.
     while (!started_) {
-        const auto last = buffer_.rfind('\n');
+        const auto last = last_newline(buffer_);
         if (last != std::string::npos) {
             buffer_.resize(last + 1);
             complete_ = begin_ + buffer_.size();
@@ -129,7 +153,7 @@ Expected<std::optional<std::string_view>> BackwardReader::next() {
     if (returned_) buffer_.resize(*std::exchange(returned_, std::nullopt));
     while (true) {
         if (buffer_.empty() && begin_ == 0) return std::optional<std::string_view>();
-        const auto before = buffer_.size() < 2 ? std::string::npos : buffer_.rfind('\n', buffer_.size() - 2);
+        const auto before = buffer_.size() < 2 ? std::string::npos : last_newline({buffer_.data(), buffer_.size() - 1});
         if (before != std::string::npos || (begin_ == 0 && !buffer_.empty())) {
             const std::size_t start = before == std::string::npos ? 0 : before + 1;
             returned_ = start;
@@ -142,18 +166,20 @@ Expected<std::optional<std::string_view>> BackwardReader::next() {
     }
 }
 
-Expected<void> read_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage) {
+Expected<void> read_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage,
+                         const GlanceVisitor& pass) {
+    const Visitors visitors{visit, damage, pass};
     const auto log = is_folder(path) ? log_in_folder(path) : Expected<std::string>(path);
     if (!log) return tl::unexpected(log.error());
     // The newest file first; only a visitor that wants more than it holds makes the folder be looked through.
     const bool exists = ::access(log->c_str(), F_OK) == 0;
-    const auto more = exists ? read_file_back(*log, visit, damage) : Expected<bool>(true);
+    const auto more = exists ? read_file_back(*log, visitors) : Expected<bool>(true);
     if (!more) return tl::unexpected(more.error());
     if (!*more) return {};
     const auto files = earlier_files(*log);
     if (!files) return tl::unexpected(files.error());
     for (const auto& file : std::views::reverse(*files)) {
-        const auto on = read_file_back(file.path, visit, damage);
+        const auto on = read_file_back(file.path, visitors);
         if (!on) return tl::unexpected(on.error());
         if (!*on) return {};
     }

@@ -1,6 +1,7 @@
 #pragma once
 // Reads the log from files alone, in bounded memory: at most one line and one chunk are held.
 
+#include "audit/glance.h"
 #include "audit/record.h"
 #include "base/expected.h"
 #include "base/unique_fd.h"
@@ -67,6 +68,9 @@ private:
 
 /// Return false to stop.
 using Visitor = std::function<bool(const StoredRecord&)>;
+/// Shown a record at a glance, before it is read (glance.h): `read` has it read and visited, `passed` was enough.
+enum class Passing { read, passed, stop };
+using GlanceVisitor = std::function<Passing(const Glance&)>;
 /// Told why bytes could not be read as a record; return false to stop.
 using DamageVisitor = std::function<bool(const std::string& why)>;
 using LineVisitor = std::function<bool(const StoredRecord&, std::string_view line)>;
@@ -74,7 +78,8 @@ using LineVisitor = std::function<bool(const StoredRecord&, std::string_view lin
 /// Records from the newest backwards, across rotated files. `path` is the log or its folder. What it costs depends on
 /// what is visited, not on the log's size. A line that is no record is an error, or goes to `damage` and is left out;
 /// after bytes without a newline that are longer than any line the rest of that file is left out.
-[[nodiscard]] Expected<void> read_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage = {});
+[[nodiscard]] Expected<void> read_back(const std::string& path, const Visitor& visit, const DamageVisitor& damage = {},
+                                       const GlanceVisitor& pass = {});
 
 /// Records from the oldest on: of a folder's log with all its files, or of the one file named.
 [[nodiscard]] Expected<void> read_forward(const std::string& path, const LineVisitor& visit);

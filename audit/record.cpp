@@ -162,7 +162,7 @@ public:
 
 private:
     const Json* take(std::string_view name, Json::Kind kind, bool required, bool may_be_null) {
-        const Json* const found = object_.find(name);
+        const Json* const found = find(name);
         if (found == nullptr) {
             if (required) complain(name);
             return nullptr;
@@ -173,7 +173,20 @@ private:
         return nullptr;
     }
 
+    /// They are asked for nearly in the order in which they are written, so the search begins after the last one found.
+    const Json* find(std::string_view name) {
+        const auto& members = object_.members;
+        for (std::size_t i = 0; i < members.size(); ++i) {
+            const std::size_t at = next_ + i < members.size() ? next_ + i : next_ + i - members.size();
+            if (members[at].name != name) continue;
+            next_ = at + 1 < members.size() ? at + 1 : 0;
+            return &members[at].value;
+        }
+        return nullptr;
+    }
+
     const Json& object_;
+    std::size_t next_ = 0;
     std::size_t taken_ = 0;
     std::string wrong_;
 };

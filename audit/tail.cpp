@@ -1,5 +1,6 @@
 #include "audit/tail.h"
 
+#include "audit/glance.h"
 #include "audit/reader.h"
 #include "audit/rotation.h"
 #include "base/file.h"
@@ -149,29 +150,30 @@ public:
         return true;
     }
 
+    /// Whose chain fits was written by the daemon, so its beginning says enough; only the last is read as a record.
     [[nodiscard]] bool accept(const std::string& line) {
         const auto chained = split_chain(line);
-        auto record = read_record(line);
-        if (!chained || !record || record->seq != seq_ + 1) return false;
+        const auto head = head_of_line(line);
+        if (!chained || !head || head->seq != seq_ + 1) return false;
         if (key_.chain_of(chain_, chained->record_open) != chained->chain) return false;
-        if (record->record.event == EventType::key_epoch) {
+        if (head->event == EventType::key_epoch) {
             auto next = key_.next();
             if (!next) return false;
             key_ = std::move(*next);
         }
-        seq_ = record->seq;
-        last_ = Tail{0, 0, std::move(*record), line, std::exchange(chain_, std::string(chained->chain))};
+        seq_ = head->seq;
+        previous_chain_ = std::exchange(chain_, std::string(chained->chain));
         return true;
     }
-    /// The line accepted last.
-    [[nodiscard]] std::optional<Tail>& last() { return last_; }
+    /// The chain before the line accepted last.
+    [[nodiscard]] const std::string& previous_chain() const { return previous_chain_; }
 
 private:
     Proof(ChainKey key, const KeyState& state) : key_(std::move(key)), seq_(state.seq), chain_(state.chain) {}
     ChainKey key_;
     std::int64_t seq_;
     std::string chain_;
-    std::optional<Tail> last_;
+    std::string previous_chain_;
 };
 
 /// The lines from the record that the key was made at on, newest first, or those of the whole file.
@@ -208,25 +210,29 @@ Expected<std::optional<Tail>> last_proven(int fd, std::uint64_t size, const KeyS
     if (!lines || !proof) return std::optional<Tail>();
     Tail tail;
     for (auto span = lines->newest_first.rbegin(); span != lines->newest_first.rend(); ++span) {
-        const auto line = text_of(fd, *span);
+        auto line = text_of(fd, *span);
         if (!line) return tl::unexpected(line.error());
-        if (span == lines->newest_first.rbegin()) {
-            auto record = read_record(*line);
-            if (lines->anchored && !record) return std::optional<Tail>();
-            if (lines->anchored) {
-                tail = Tail{span->end, 0, std::move(*record), *line, {}};
-                continue;
-            }
-            if (!record) break;
-            if (!proof->begins_with(*record) || !proof->accept(*line)) return std::optional<Tail>();
-        } else if (!proof->accept(*line)) {
+        const bool oldest = span == lines->newest_first.rbegin();
+        if (oldest && !lines->anchored) {
+            const auto first = read_record(*line);
+            if (!first) break;
+            if (!proof->begins_with(*first)) return std::optional<Tail>();
+        }
+        if ((!oldest || !lines->anchored) && !proof->accept(*line)) {
+            if (oldest) return std::optional<Tail>();
             break;
         }
-        tail = *proof->last();
         tail.complete_size = span->end;
+        tail.last_line = std::move(*line);
+        tail.previous_chain = proof->previous_chain();
     }
     tail.torn = size - tail.complete_size;
-    return tail.torn <= kMostSetAside ? std::optional(std::move(tail)) : std::nullopt;
+    if (tail.torn > kMostSetAside) return std::optional<Tail>();
+    if (tail.last_line.empty()) return std::optional(std::move(tail));
+    auto last = read_record(tail.last_line);
+    if (!last) return std::optional<Tail>();
+    tail.last = std::move(*last);
+    return std::optional(std::move(tail));
 }
 
 }  // namespace luminous_healing::audit

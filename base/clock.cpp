@@ -1,7 +1,5 @@
 #include "base/clock.h"
 
-#include <array>
-#include <cstdio>
 #include <ctime>
 
 namespace luminous_healing {
@@ -55,6 +53,7 @@ struct Cursor {
 struct CivilTime {
     std::tm fields{};
     Micros fraction{};
+    std::chrono::sys_days day;
 };
 
 std::optional<CivilTime> parse_civil(Cursor& cursor) {
@@ -77,6 +76,7 @@ std::optional<CivilTime> parse_civil(Cursor& cursor) {
                                           std::chrono::month(static_cast<unsigned>(f.tm_mon + 1)),
                                           std::chrono::day(static_cast<unsigned>(f.tm_mday))};
     if (!day.ok()) return {};
+    t.day = day;
     return t;
 }
 
@@ -84,18 +84,26 @@ std::optional<CivilTime> parse_civil(Cursor& cursor) {
 
 Instant now() { return {{read_clock(CLOCK_REALTIME)}, {read_clock(CLOCK_BOOTTIME)}}; }
 
+// Both directions by arithmetic: every record and every request has a timestamp, and gmtime(3), strftime(3) and
+// timegm(3) cost more than most of what else is done with them.
+
 std::string format_rfc3339(WallTime time) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(time.since_epoch);
-    const auto fraction = time.since_epoch - seconds;
-    const std::time_t t = seconds.count();
-    std::tm utc{};
-    gmtime_r(&t, &utc);
-    std::array<char, 64> text{};
-    const std::size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-    // The longest year that fits a WallTime has six digits, so it is never cut.
-    static_cast<void>(
-        std::snprintf(text.data() + n, text.size() - n, ".%06lldZ", static_cast<long long>(fraction.count())));
-    return text.data();
+    const auto day = std::chrono::floor<std::chrono::days>(std::chrono::sys_time<Micros>(time.since_epoch));
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(std::chrono::sys_time<Micros>(time.since_epoch) - day);
+    std::string text = std::to_string(static_cast<int>(date.year()));
+    const auto put = [&text](char before, std::int64_t number, std::size_t digits) {
+        text += before;
+        text.resize(text.size() + digits, '0');
+        for (auto at = text.rbegin(); number > 0; ++at, number /= 10) *at = static_cast<char>('0' + number % 10);
+    };
+    put('-', static_cast<unsigned>(date.month()), 2);
+    put('-', static_cast<unsigned>(date.day()), 2);
+    put('T', clock.hours().count(), 2);
+    put(':', clock.minutes().count(), 2);
+    put(':', clock.seconds().count(), 2);
+    put('.', clock.subseconds().count(), 6);
+    return text += 'Z';
 }
 
 std::optional<WallTime> parse_rfc3339(std::string_view text) {
@@ -113,7 +121,10 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
         if (zone == '-') offset = -offset;
     }
     if (!cursor.ok || !cursor.rest.empty()) return {};
-    return WallTime{std::chrono::seconds(timegm(&civil->fields)) + civil->fraction - offset};
+    const auto& f = civil->fields;
+    const Micros of_day =
+        std::chrono::hours(f.tm_hour) + std::chrono::minutes(f.tm_min) + std::chrono::seconds(f.tm_sec);
+    return WallTime{civil->day.time_since_epoch() + of_day + civil->fraction - offset};
 }
 
 std::optional<WallTime> parse_naive_local(std::string_view text) {

@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace luminous_healing {
@@ -32,6 +33,12 @@ Decoded decode_multibyte(std::string_view text) {
 Decoded decode(std::string_view text) {
     const auto c = static_cast<unsigned char>(text[0]);
     return c < 0x80 ? Decoded{c, 1, true} : decode_multibyte(text);
+}
+
+/// How many bytes from the front are ASCII that can be shown as it is: nearly all of nearly every text.
+std::size_t plain_prefix(std::string_view text) {
+    const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
+    return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
 }
 
 bool is_unsafe(std::uint32_t cp) {
@@ -69,6 +76,7 @@ std::optional<std::string> from_hex(std::string_view hex) {
 }
 
 bool is_valid_utf8(std::string_view text) {
+    text.remove_prefix(plain_prefix(text));
     while (!text.empty()) {
         const Decoded d = decode(text);
         if (!d.ok) return false;
@@ -88,7 +96,9 @@ std::string repaired_utf8(std::string_view text) {
 }
 
 std::string printable(std::string_view text, std::size_t max_bytes, bool* truncated) {
-    std::string out;
+    const std::size_t plain = std::min(plain_prefix(text), max_bytes);
+    std::string out(text.substr(0, plain));
+    text.remove_prefix(plain);
     if (truncated != nullptr) *truncated = false;
     while (!text.empty()) {
         const Decoded d = decode(text);
@@ -106,9 +116,8 @@ std::string printable(std::string_view text, std::size_t max_bytes, bool* trunca
 
 std::string printable_line(std::string_view text, std::size_t max_bytes) {
     std::string line = printable(text, max_bytes);
-    for (char& c : line) {
-        if (c == '\n' || c == '\t') c = ' ';
-    }
+    std::replace_if(
+        line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
     return line;
 }
 

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
-#include <vector>
 
 namespace luminous_healing::executor {
 namespace {
@@ -23,6 +23,42 @@ static_assert(sizeof(Header) == 48);
 
 // A frame, or a framed response with its envelope; beyond this the message is cut, and so refused.
 constexpr std::size_t kMaxMessage = sizeof(Header) + protocol::kMaxFrame * 2;
+
+/// What a message header of the kernel points to.
+struct Slot {
+    iovec piece;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+
+    msghdr header(char* bytes, std::size_t size) {
+        piece = {bytes, size};
+        msghdr header{};
+        header.msg_iov = &piece;
+        header.msg_iovlen = 1;
+        return header;
+    }
+    void carry(msghdr& header, int fd) {
+        if (fd < 0) return;
+        control.fill(0);
+        header.msg_control = control.data();
+        header.msg_controllen = control.size();
+        cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
+};
+
+UniqueFd descriptor_in(msghdr& header) {
+    UniqueFd found;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(sizeof(int))) continue;
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        found.reset(fd);
+    }
+    return found;
+}
 
 }  // namespace
 
@@ -69,50 +105,60 @@ std::optional<Message> decode(std::string_view bytes) {
     return message;
 }
 
-Expected<void> send_message(int socket, std::string_view bytes, int fd) {
-    iovec piece{const_cast<char*>(bytes.data()), bytes.size()};  // NOLINT(*-const-cast): sendmsg(2) does not write
-    msghdr header{};
-    header.msg_iov = &piece;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    if (fd >= 0) {
-        header.msg_control = control.data();
-        header.msg_controllen = control.size();
-        cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    while (::sendmsg(socket, &header, MSG_NOSIGNAL) < 0) {
-        if (errno != EINTR) return fail_errno("sendmsg");
+void Outbox::add(std::string bytes, UniqueFd fd) {
+    bytes_ += bytes.size();
+    queue_.push_back({std::move(bytes), std::move(fd)});
+}
+
+void Outbox::clear() {
+    queue_.clear();
+    bytes_ = 0;
+}
+
+Expected<void> Outbox::flush(int socket) {
+    std::array<Slot, Inbox::kMost> slots;
+    std::array<mmsghdr, Inbox::kMost> headers{};
+    while (!queue_.empty()) {
+        const std::size_t count = std::min(queue_.size(), slots.size());
+        for (std::size_t i = 0; i < count; ++i) {
+            std::string& bytes = queue_[i].bytes;
+            headers[i].msg_hdr = slots[i].header(bytes.data(), bytes.size());
+            slots[i].carry(headers[i].msg_hdr, queue_[i].fd.get());
+        }
+        const int sent = ::sendmmsg(socket, headers.data(), static_cast<unsigned>(count), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return fail_errno("sendmmsg");
+        for (int i = 0; i < sent; ++i) {
+            bytes_ -= queue_.front().bytes.size();
+            queue_.pop_front();
+        }
     }
     return {};
 }
 
-Expected<ReceivedMessage> receive_message(int socket) {
-    static std::vector<char> buffer(kMaxMessage);
-    iovec piece{buffer.data(), buffer.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr header{};
-    header.msg_iov = &piece;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    ssize_t length = 0;
-    while ((length = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)) < 0) {
-        if (errno != EINTR) return fail_errno("recvmsg");
+Inbox::Inbox() : buffers_(std::make_unique_for_overwrite<char[]>(kMost * kMaxMessage)) {}
+
+Expected<std::span<Inbox::Received>> Inbox::receive(int socket) {
+    std::array<Slot, kMost> slots;
+    std::array<mmsghdr, kMost> headers{};
+    for (std::size_t i = 0; i < kMost; ++i) {
+        headers[i].msg_hdr = slots[i].header(buffers_.get() + i * kMaxMessage, kMaxMessage);
+        headers[i].msg_hdr.msg_control = slots[i].control.data();
+        headers[i].msg_hdr.msg_controllen = slots[i].control.size();
     }
-    ReceivedMessage received;
-    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(sizeof(int))) continue;
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
-        received.fd.reset(fd);
+    int count = 0;
+    while ((count = ::recvmmsg(socket, headers.data(), kMost, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, nullptr)) < 0) {
+        if (errno != EINTR) return fail_errno("recvmmsg");
     }
-    if ((header.msg_flags & MSG_TRUNC) != 0) return fail("a message longer than any may be", EMSGSIZE);
-    received.bytes.assign(buffer.data(), static_cast<std::size_t>(length));
-    return received;
+    for (auto& old : received_) old.fd.reset();
+    bool cut = false;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        received_[i].bytes = {buffers_.get() + i * kMaxMessage, headers[i].msg_len};
+        received_[i].fd = descriptor_in(headers[i].msg_hdr);
+        cut = cut || (headers[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    }
+    if (cut) return fail("a message longer than any may be", EMSGSIZE);
+    return std::span(received_).first(static_cast<std::size_t>(count));
 }
 
 }  // namespace luminous_healing::executor

@@ -8,7 +8,10 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,14 +54,45 @@ struct Message {
 /// The views point into `bytes`. Nothing for anything but exactly one well-formed message.
 [[nodiscard]] std::optional<Message> decode(std::string_view bytes);
 
-/// Sends one encoded message, with a descriptor when `fd` >= 0. The error's system_error is EAGAIN when it would block.
-[[nodiscard]] Expected<void> send_message(int socket, std::string_view bytes, int fd = -1);
+/// Messages on their way out, sent in order and together: one sendmmsg(2) for all that are there.
+class Outbox {
+public:
+    /// Takes one encoded message, with a descriptor that rides along or none.
+    void add(std::string bytes, UniqueFd fd = {});
 
-struct ReceivedMessage {
-    std::string bytes;  ///< empty: the other end is closed
-    UniqueFd fd;
+    /// Sends them. The error's system_error is EAGAIN when it would block; what was not sent stays.
+    [[nodiscard]] Expected<void> flush(int socket);
+
+    [[nodiscard]] std::size_t count() const noexcept { return queue_.size(); }
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    void clear();
+
+private:
+    struct Queued {
+        std::string bytes;
+        UniqueFd fd;
+    };
+    std::deque<Queued> queue_;
+    std::size_t bytes_ = 0;
 };
-/// Receives one message; the error's system_error is EAGAIN when there is none. Never waits.
-[[nodiscard]] Expected<ReceivedMessage> receive_message(int socket);
+
+/// Takes messages in, one recvmmsg(2) for all that are there.
+class Inbox {
+public:
+    static constexpr std::size_t kMost = 16;  // messages at a time
+
+    Inbox();
+    struct Received {
+        std::string_view bytes;  ///< empty: the other end is closed
+        UniqueFd fd;
+    };
+    /// At least one message and at most kMost; where there are fewer, no more were there. The views hold until the next
+    /// call. The error's system_error is EAGAIN when there is none. Never waits.
+    [[nodiscard]] Expected<std::span<Received>> receive(int socket);
+
+private:
+    std::unique_ptr<char[]> buffers_;  // of kMost messages; the kernel gives memory only to those that are used
+    std::array<Received, kMost> received_;
+};
 
 }  // namespace luminous_healing::executor

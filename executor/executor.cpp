@@ -10,6 +10,7 @@
 #include "protocol/secret_memory.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -72,7 +73,14 @@ Executor::Executor(EventLoop loop, ListeningSocket socket, ExecutorSetup setup)
 Expected<void> Executor::start_gate() { return gate_.start(setup_.gate_user); }
 
 int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool bounding_limited) {
-    bounding_limited_ = bounding_limited;
+    facts_.host = setup_.host;
+    facts_.started = started_;
+    facts_.pid = ::getpid();
+    facts_.uid = ::geteuid();
+    facts_.capabilities = capability_names(permitted_capabilities());
+    facts_.bounding_limited = bounding_limited;
+    facts_.landlock_abi = landlock_abi();
+    facts_.inherited_socket = socket_.inherited();
     log_ = std::move(log);
     log_->set_config_digest(setup_.config->digest);
     recorder_.emplace(loop_, *log_, setup_.config->audit.sync);
@@ -102,6 +110,8 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
     log_info("ready on " +
              (socket_.inherited() ? std::string("the socket from systemd") : setup_.config->daemon.socket));
     sd_notify(0, "READY=1\nSTATUS=Waiting for requests");
+    ::malloc_trim(0);  // what reading the log back took: idle it is of no use, and every fork(2) would copy its tables
+    runner_->prepare(*setup_.config);
     const auto ended = loop_.run();
     if (!ended) log_error(ended.error().message);
     return ended ? 0 : 1;
@@ -338,6 +348,7 @@ void Executor::reload() {
             log_->set_config_digest(config->digest);
             recorder_->set_sync(config->audit.sync);
             take_authority(std::make_shared<const policy::Config>(std::move(*config)), std::move(*ring));
+            runner_->prepare(*setup_.config);
             record_event(EventType::reload, object_with("config_digest", setup_.config->digest));
             log_info("the configuration was reloaded");
         }
@@ -376,18 +387,11 @@ void Executor::stop_when_idle() {
 
 std::string Executor::describe_status(const policy::CallerPolicy& caller, const std::string& detail) {
     if (detail == "actions") return describe_actions(caller, pipeline_->authority(), pipeline_->limiter());
-    DaemonFacts facts;
-    facts.host = setup_.host;
-    facts.started = started_;
-    facts.capabilities = capability_names(permitted_capabilities());
-    facts.bounding_limited = bounding_limited_;
-    facts.memory_locked = protocol::secret_memory_is_locked();
-    facts.landlock_abi = landlock_abi();
-    facts.inherited_socket = socket_.inherited();
-    facts.connections = connections_.count();
-    facts.running = runner_->running();
-    facts.gate_restarts = gate_restarts_;
-    return describe_daemon(facts, *setup_.config, *log_);
+    facts_.memory_locked = protocol::secret_memory_is_locked();
+    facts_.connections = connections_.count();
+    facts_.running = runner_->running();
+    facts_.gate_restarts = gate_restarts_;
+    return describe_daemon(facts_, *setup_.config, *log_);
 }
 
 }  // namespace luminous_healing::executor

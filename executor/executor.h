@@ -76,8 +76,8 @@ private:
     Micros gate_delay_{10ms};
     BootTime started_ = now().boot;
     bool shutting_down_ = false;
-    bool bounding_limited_ = false;
-    UniqueFd spare_;  // given up for a moment when there is no descriptor left to accept with
+    DaemonFacts facts_;  // what run() found does not change any more; the rest is brought up to date when it is told
+    UniqueFd spare_;     // given up for a moment when there is no descriptor left to accept with
     EventSource accept_;
     EventSource accept_pause_;
     EventSource watchdog_;

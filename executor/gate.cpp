@@ -56,8 +56,10 @@ public:
 private:
     void on_executor();
     void obey(const Message& message, UniqueFd fd);
+    void serve(ConnectionId id);
     void add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd);
     void on_client(ConnectionId id, std::uint32_t ready);
+    void listen_to(ConnectionId id, std::uint32_t ready);
     [[nodiscard]] bool read_some(Client& client);
     void take_frames(ConnectionId id, Client& client);
     void forward(ConnectionId id, Client& client, std::string_view frame);
@@ -68,31 +70,41 @@ private:
     void drop(ConnectionId id);
     void sweep();
     [[nodiscard]] bool has_expired(const Client& client, BootTime now) const;
-    void tell(const Message& message);
+    void tell(const Message& message) { outbox_.add(encode(message)); }
+    void flush();
 
     EventLoop loop_;
     UniqueFd channel_;
     EventSource channel_source_;
     EventSource sweep_;
+    Inbox inbox_;
+    Outbox outbox_;                       // empty at the end of each turn
+    std::vector<ConnectionId> answered_;  // in this turn; their bytes leave together
     std::unordered_map<ConnectionId, Client> clients_;
     std::unordered_map<std::uint64_t, unsigned> probes_;  // by uid, in the current window
     BootTime probes_since_;
 };
 
 /// Waits for the executor when it is busy. If the executor is gone there is nothing left to do.
-void Gate::tell(const Message& message) {
-    if (!send_message(channel_.get(), encode(message))) loop_.stop();
+void Gate::flush() {
+    if (!outbox_.flush(channel_.get())) loop_.stop();
 }
 
 void Gate::on_executor() {
-    while (true) {
-        auto received = receive_message(channel_.get());
-        if (!received && received.error().system_error == EAGAIN) return;
-        if (!received || received->bytes.empty()) return loop_.stop();
-        const auto message = decode(received->bytes);
-        if (!message) return loop_.stop();
-        obey(*message, std::move(received->fd));
+    auto received = inbox_.receive(channel_.get());
+    if (!received && received.error().system_error == EAGAIN) return;
+    if (!received) return loop_.stop();
+    for (auto& one : *received) {
+        const auto message = decode(one.bytes);
+        if (!message) {  // that, or its end is closed: the answers before it are still passed on
+            loop_.stop();
+            break;
+        }
+        obey(*message, std::move(one.fd));
     }
+    for (const auto id : answered_) serve(id);
+    answered_.clear();
+    flush();
 }
 
 void Gate::obey(const Message& message, UniqueFd fd) {
@@ -106,12 +118,20 @@ void Gate::obey(const Message& message, UniqueFd fd) {
             client.output += message.fields[0];
             if ((message.number & kAnswersRequest) != 0 && client.in_flight > 0) --client.in_flight;
             if ((message.number & kCloseAfter) != 0) client.close_when_written = client.no_more_requests = true;
-            if (!write_some(client)) return drop(message.connection);
-            take_frames(message.connection, client);
-            return settle(message.connection, client);
+            if (answered_.empty() || answered_.back() != message.connection) answered_.push_back(message.connection);
+            return;
         }
         default: return;
     }
+}
+
+/// Writes what there is for it, and takes what had to wait for that.
+void Gate::serve(ConnectionId id) {
+    const auto found = clients_.find(id);
+    if (found == clients_.end()) return;
+    if (!write_some(found->second)) return drop(id);
+    take_frames(id, found->second);
+    settle(id, found->second);
 }
 
 void Gate::add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd) {
@@ -126,6 +146,11 @@ void Gate::add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd) {
 }
 
 void Gate::on_client(ConnectionId id, std::uint32_t ready) {
+    listen_to(id, ready);
+    flush();
+}
+
+void Gate::listen_to(ConnectionId id, std::uint32_t ready) {
     const auto found = clients_.find(id);
     if (found == clients_.end()) return;
     Client& client = found->second;
@@ -262,6 +287,7 @@ void Gate::sweep() {
         if (has_expired(client, t)) expired.push_back(id);
     }
     for (const auto id : expired) drop(id);
+    flush();
     if (!clients_.empty()) loop_.restart(sweep_, kSweep);
 }
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kMaxQueued = 32U << 20U;  // bytes; a gate that lets more pile up is not reading
 constexpr int kFarewell = 1000;                 // ms that the gate has to write the last answers
-constexpr int kBatch = 256;                     // messages taken in one turn before their records are committed
+constexpr std::size_t kBatch = 256;             // messages taken in one turn before their records are committed
 
 [[noreturn]] void become_gate(int program, int channel, const std::optional<Credentials>& run_as) {
     sigset_t none;
@@ -86,8 +86,8 @@ void GateLink::lost(const std::string& why) {
     if (lost_later_.active()) return;
     io_.reset();
     channel_.reset();
-    queue_.clear();
-    queued_bytes_ = 0;
+    outbox_.clear();
+    is_full_ = false;
     end_process();
     lost_later_ = loop_.after(1ms, [this, why] {
         lost_later_.reset();
@@ -112,45 +112,48 @@ void GateLink::ping() {
 
 void GateLink::send(std::string bytes, UniqueFd fd) {
     if (!channel_.valid()) return;
-    if (queue_.empty()) {
-        const auto sent = send_message(channel_.get(), bytes, fd.get());
-        if (sent) return;
-        if (sent.error().system_error != EAGAIN) return lost(sent.error().message);
-        loop_.set_io_events(io_, EPOLLIN | EPOLLOUT);
-    }
-    queued_bytes_ += bytes.size();
-    queue_.push_back({std::move(bytes), std::move(fd)});
-    if (queued_bytes_ > kMaxQueued) lost("it does not take what it is sent");
+    outbox_.add(std::move(bytes), std::move(fd));
+    if (outbox_.bytes() > kMaxQueued) return lost("it does not take what it is sent");
+    if (!is_full_ && (!in_turn_ || outbox_.count() >= Inbox::kMost)) flush();
 }
 
-void GateLink::flush_queue() {
-    while (!queue_.empty()) {
-        const auto sent = send_message(channel_.get(), queue_.front().bytes, queue_.front().fd.get());
-        if (!sent && sent.error().system_error == EAGAIN) return;
-        if (!sent) return lost(sent.error().message);
-        queued_bytes_ -= queue_.front().bytes.size();
-        queue_.pop_front();
-    }
-    loop_.set_io_events(io_, EPOLLIN);
+void GateLink::flush() {
+    if (!channel_.valid()) return;
+    const auto sent = outbox_.flush(channel_.get());
+    if (!sent && sent.error().system_error != EAGAIN) return lost(sent.error().message);
+    if (is_full_ == !sent) return;
+    is_full_ = !sent;
+    loop_.set_io_events(io_, is_full_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 void GateLink::on_channel(std::uint32_t ready) {
-    if ((ready & EPOLLOUT) != 0) flush_queue();
-    for (int i = 0; i < kBatch && channel_.valid(); ++i) {
-        auto received = receive_message(channel_.get());
-        if (!received && received.error().system_error == EAGAIN) break;
-        if (!received || received->bytes.empty()) {
-            lost(received ? "it ended" : received.error().message);
-            break;
-        }
-        const auto message = received->fd.valid() ? std::nullopt : decode(received->bytes);
-        if (message && message->type == MessageType::pong) ping_unanswered_ = false;
-        else if (!message || !listener_.on_message(*message)) {
-            lost("it sent what no gate of ours sends");
-            break;
-        }
+    if ((ready & EPOLLOUT) != 0) flush();
+    in_turn_ = true;
+    for (std::size_t taken = 0; taken < kBatch && channel_.valid();) {
+        const std::size_t count = take_messages();
+        taken += count;
+        if (count < Inbox::kMost) break;
     }
     listener_.on_turn_end();
+    in_turn_ = false;
+    if (!is_full_) flush();
+}
+
+/// How many there were.
+std::size_t GateLink::take_messages() {
+    const auto received = inbox_.receive(channel_.get());
+    if (!received) {
+        if (received.error().system_error != EAGAIN) lost(received.error().message);
+        return 0;
+    }
+    for (const auto& one : *received) {
+        if (!channel_.valid()) break;
+        const auto message = one.fd.valid() ? std::nullopt : decode(one.bytes);
+        if (one.bytes.empty()) lost("it ended");
+        else if (message && message->type == MessageType::pong) ping_unanswered_ = false;
+        else if (!message || !listener_.on_message(*message)) lost("it sent what no gate of ours sends");
+    }
+    return received->size();
 }
 
 }  // namespace luminous_healing::executor

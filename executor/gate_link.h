@@ -10,7 +10,6 @@
 
 #include <sys/types.h>
 
-#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -47,7 +46,8 @@ public:
 private:
     void send(std::string bytes, UniqueFd fd);
     void on_channel(std::uint32_t ready);
-    void flush_queue();
+    [[nodiscard]] std::size_t take_messages();
+    void flush();
     void lost(const std::string& why);
     void end_process();
 
@@ -56,12 +56,10 @@ private:
     pid_t pid_ = -1;
     UniqueFd channel_;
     EventSource io_;
-    struct Queued {
-        std::string bytes;
-        UniqueFd fd;
-    };
-    std::deque<Queued> queue_;
-    std::size_t queued_bytes_ = 0;
+    Inbox inbox_;
+    Outbox outbox_;
+    bool in_turn_ = false;  // messages are being taken: what they are answered with leaves together
+    bool is_full_ = false;  // the channel took no more; we wait until it does
     bool ping_unanswered_ = false;
     EventSource lost_later_;
 };

@@ -9,6 +9,7 @@
 #include "executor/keeper.h"
 #include "executor/logging.h"
 #include "executor/privileges.h"
+#include "executor/worker.h"
 #include "protocol/json_writer.h"
 #include "protocol/secret_memory.h"
 
@@ -19,7 +20,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -255,8 +255,7 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
     if (options.socket) config.daemon.socket = *options.socket;
     auto shared = std::make_shared<const policy::Config>(std::move(config));
     if (auto enough = enough_descriptors(); !enough) return fail_start(enough.error().message);
-    (void)::signal(SIGPIPE, SIG_IGN);
-    (void)::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
+    ignore_signals();
     auto loop = EventLoop::create();
     if (!loop) return fail_start(loop.error().message);
     auto socket = ListeningSocket::open(shared->daemon);

@@ -82,9 +82,13 @@ Expected<void> set_capabilities(CapabilitySet permitted, CapabilitySet inheritab
 }
 
 bool limit_bounding(CapabilitySet keep) {
-    if ((permitted_capabilities() & bit(CAP_SETPCAP)) == 0) return (bounding_capabilities() & ~keep) == 0;
+    // Asked of the kernel once, which takes a system call a capability: it never grows, and nobody but us shrinks it.
+    static CapabilitySet bounding = bounding_capabilities();
+    if ((permitted_capabilities() & bit(CAP_SETPCAP)) == 0) return (bounding & ~keep) == 0;
     for (cap_value_t c = 0; c < cap_max_bits(); ++c) {
-        if ((keep & bit(c)) == 0 && cap_get_bound(c) == CAP_SET && cap_drop_bound(c) != 0) return false;
+        if ((bounding & ~keep & bit(c)) == 0) continue;
+        if (cap_drop_bound(c) != 0) return false;
+        bounding &= ~bit(c);
     }
     return true;
 }

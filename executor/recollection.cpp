@@ -29,10 +29,6 @@ Micros horizon_of(const policy::Config& config) {
     return longest;
 }
 
-std::string key_of(const audit::Record& record) {
-    return record.caller.value_or("") + '\0' + record.request_id.value_or("") + '\0' + record.request_mac;
-}
-
 protocol::Response response_of(const StoredRecord& stored) {
     const auto& record = stored.record;
     protocol::Response response;
@@ -63,100 +59,139 @@ bool Recollection::may_have_gone_on(const StoredRecord& intent) const {
     return intent.boot_id == boot_id_ && may_outlive_us(intent.record.action.value_or(""));
 }
 
+std::string Recollection::Whose::key() const {
+    std::string text;
+    text.reserve(caller.size() + id.size() + mac.size() + 2);
+    return text.append(caller).append(1, '\0').append(id).append(1, '\0').append(mac);
+}
+
 /// On this boot's clock; never later than the record after it.
-BootTime Recollection::place(const StoredRecord& stored) const {
+BootTime Recollection::place(const Written& written) const {
     if (!newest_at_) {
-        if (stored.boot_id == boot_id_) return std::min(stored.boottime, now_.boot);
-        return {now_.boot.since_boot - std::max<Micros>(now_.wall - stored.timestamp, Micros{0})};
+        if (written.boot_id == boot_id_) return std::min(written.boottime, now_.boot);
+        return {now_.boot.since_boot - std::max<Micros>(now_.wall - written.timestamp, Micros{0})};
     }
     const Micros before =
-        stored.boot_id == previous_boot_ ? previous_.boot - stored.boottime : previous_.wall - stored.timestamp;
+        written.boot_id == previous_boot_ ? previous_.boot - written.boottime : previous_.wall - written.timestamp;
     return {at_.since_boot - std::max<Micros>(before, Micros{0})};
 }
 
-bool Recollection::visit(const StoredRecord& stored) {
-    const WallTime latest{stored.timestamp.since_epoch + config_.daemon.max_clock_skew};  // that was fresh then
-    at_ = place(stored);
+/// The record before; false when nothing from it on can matter.
+bool Recollection::go_back_to(const Written& written) {
+    const WallTime latest{written.timestamp.since_epoch + config_.daemon.max_clock_skew};  // that was fresh then
+    at_ = place(written);
     if (!newest_at_) newest_at_ = at_;
     // Records are gone: what they executed must not run again.
-    if (previous_seq_ != 0 && stored.seq != previous_seq_ - 1) forget_until(latest);
-    previous_ = {stored.timestamp, stored.boottime};
-    previous_boot_ = stored.boot_id;
-    previous_seq_ = stored.seq;
+    if (previous_seq_ != 0 && written.seq != previous_seq_ - 1) forget_until(latest);
+    previous_ = {written.timestamp, written.boottime};
+    if (previous_boot_ != written.boot_id) previous_boot_ = written.boot_id;
+    previous_seq_ = written.seq;
     // From the last sign of life, so that an intent is found open however long the machine was off.
-    if (*newest_at_ - at_ > horizon_ && ++visited_ > kAlways) {
-        read_to_the_start_ = false;
-        forget_until(latest);
-        return false;
-    }
+    if (*newest_at_ - at_ <= horizon_ || ++visited_ <= kAlways) return true;
+    read_to_the_start_ = false;
+    forget_until(latest);
+    return false;
+}
+
+/// Once its answer is no longer kept, an ended request matters by its id and for the budgets alone. An intent that is
+/// open matters more.
+audit::Passing Recollection::pass(const audit::Glance& glance) {
+    const Written written{glance.timestamp, glance.boottime, glance.boot_id, glance.seq};
+    if (!newest_at_ || now_.boot - place(written) <= limits_.keep_response) return audit::Passing::read;
+    const Whose whose{glance.caller, glance.request_id, glance.request_mac};
+    const bool asked = glance.event == EventType::decision && glance.mode == "run";
+    const bool denied = asked && glance.decision == "deny";
+    const bool intent = asked && !denied && !glance.has_success;
+    const auto ended = intent ? ended_.find(whose.key()) : ended_.end();
+    if (intent && ended == ended_.end()) return audit::Passing::read;
+    if (!go_back_to(written)) return audit::Passing::stop;
+    static const protocol::Response not_kept;
+    if (glance.event == EventType::outcome) ended_.try_emplace(whose.key());
+    if (denied && glance.code != protocol::name_of(Code::id_reused)) note_denial(whose, glance.timestamp, not_kept);
+    if (!intent) return audit::Passing::passed;
+    note_budgets(glance.action, glance.caller);
+    remember(whose, glance.timestamp, true, &not_kept);
+    ended_.erase(ended);
+    return audit::Passing::passed;
+}
+
+bool Recollection::visit(const StoredRecord& stored) {
+    if (!go_back_to({stored.timestamp, stored.boottime, stored.boot_id, stored.seq})) return false;
     const auto& record = stored.record;
     switch (record.event) {
         case EventType::outcome:
         case EventType::interrupted:
-        case EventType::aborted: ended_.try_emplace(key_of(record), response_of(stored)); break;
+        case EventType::aborted: ended_.try_emplace(whose_is(record).key(), response_of(stored)); break;
         case EventType::decision:
             if (record.mode != "run") break;
-            if (record.allowed == false) note_denial(stored);
+            if (record.allowed == false) visit_denial(stored);
             else if (!record.success) note_intent(stored);  // an intent has no success yet; status has
             break;
         case EventType::recovered:
-            if (audit::lost_records(record)) forget_until(latest);
+            if (audit::lost_records(record))
+                forget_until({stored.timestamp.since_epoch + config_.daemon.max_clock_skew});
             break;
         default: break;
     }
     return true;
 }
 
-void Recollection::note_intent(const StoredRecord& stored) {
-    const auto& record = stored.record;
-    const ActionName action(record.action.value_or(""));
-    const auto policy = config_.actions.find(action);
+Recollection::Whose Recollection::whose_is(const audit::Record& record) {
+    const auto view = [](const std::optional<std::string>& text) {
+        return text ? std::string_view(*text) : std::string_view();
+    };
+    return {view(record.caller), view(record.request_id), record.request_mac};
+}
+
+void Recollection::note_budgets(std::string_view action, std::string_view caller) {
+    const auto policy = config_.actions.find(ActionName(action));
     if (policy != config_.actions.end() && now_.boot - at_ < policy->second.rate_limit.window)
-        limiter_.take(policy::action_bucket(action), policy->second.rate_limit, at_);
-    const CallerName caller(record.caller.value_or(""));
-    const auto asked = config_.callers.find(caller);
+        limiter_.take(policy::action_bucket(policy->first), policy->second.rate_limit, at_);
+    const auto asked = config_.callers.find(CallerName(caller));
     if (asked != config_.callers.end() && asked->second.rate_limit &&
         now_.boot - at_ < asked->second.rate_limit->window)
-        limiter_.take(policy::caller_bucket(caller), *asked->second.rate_limit, at_);
-    const auto ended = ended_.extract(key_of(record));
-    if (!ended.empty()) return remember(stored, true, &ended.mapped());
+        limiter_.take(policy::caller_bucket(asked->first), *asked->second.rate_limit, at_);
+}
+
+void Recollection::note_intent(const StoredRecord& stored) {
+    const auto whose = whose_is(stored.record);
+    note_budgets(stored.record.action.value_or(""), whose.caller);
+    const auto ended = ended_.extract(whose.key());
+    if (!ended.empty()) return remember(whose, stored.timestamp, true, &ended.mapped());
     open_.push_back(stored);
-    if (may_have_gone_on(stored)) return remember(stored, true, nullptr);  // whoever asks again waits for its end
+    if (may_have_gone_on(stored))
+        return remember(whose, stored.timestamp, true, nullptr);  // whoever asks again waits for its end
     protocol::Response response = response_of(stored);
     response.code = Code::interrupted;
     response.success = false;
     response.error = "the daemon ended while this ran; what came of it is not known, and it will not be run again";
-    remember(stored, true, &response);
+    remember(whose, stored.timestamp, true, &response);
 }
 
-void Recollection::note_denial(const StoredRecord& stored) {
+void Recollection::visit_denial(const StoredRecord& stored) {
     if (stored.record.code == Code::id_reused) return;  // that id is another request's
-    if (now_.boot - at_ > horizon_) return;
     auto response = response_of(stored);
     response.success = false;
-    remember(stored, false, &response);
+    note_denial(whose_is(stored.record), stored.timestamp, response);
+}
+
+void Recollection::note_denial(const Whose& whose, WallTime timestamp, const protocol::Response& response) {
+    if (now_.boot - at_ <= horizon_) remember(whose, timestamp, false, &response);
 }
 
 /// Of an id that was used more than once the last use counts. What finds no room is forgotten as the journal forgets:
 /// every timestamp that it may have had is refused from now on.
-void Recollection::remember(const StoredRecord& stored, bool executed, const protocol::Response* response) {
-    const auto& record = stored.record;
-    const auto mac = protocol::Mac::from_hex(record.request_mac);
-    if (!mac || !record.caller || !record.request_id) return;
+void Recollection::remember(const Whose& whose, WallTime timestamp, bool executed, const protocol::Response* response) {
+    const auto mac = protocol::Mac::from_hex(whose.mac);
+    if (!mac || whose.caller.empty() || whose.id.empty()) return;
     const bool fits = remembered_.size() < limits_.entries / 2 && (!executed || executed_ < limits_.executed) &&
-                      known_.insert(*record.caller + '\0' + *record.request_id).second;
+                      known_.insert(Whose{whose.caller, whose.id, {}}.key()).second;
     if (!fits) {
-        if (executed) forget_until({stored.timestamp.since_epoch + config_.daemon.max_clock_skew});
+        if (executed) forget_until({timestamp.since_epoch + config_.daemon.max_clock_skew});
         return;
     }
-    Remembered entry{CallerName(*record.caller),
-                     RequestId(*record.request_id),
-                     *mac,
-                     stored.timestamp,
-                     at_,
-                     executed,
-                     response != nullptr,
-                     {}};
+    Remembered entry{
+        CallerName(whose.caller), RequestId(whose.id), *mac, timestamp, at_, executed, response != nullptr, {}};
     if (response != nullptr && now_.boot - at_ < limits_.keep_response) {
         std::string bytes = protocol::write_response(*response);
         if (response_bytes_ + bytes.size() <= limits_.response_bytes) entry.response = std::move(bytes);

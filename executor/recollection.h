@@ -7,6 +7,8 @@
 // clock that was set, in either direction, cannot make a window shorter than it is, unless it was set forward while no
 // daemon was there to record it.
 
+#include "audit/glance.h"
+#include "audit/reader.h"
 #include "audit/record.h"
 #include "base/clock.h"
 #include "policy/config.h"
@@ -15,10 +17,11 @@
 #include "protocol/response.h"
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace luminous_healing::executor {
@@ -35,6 +38,9 @@ public:
 
     /// Called from the newest record backwards; false when the rest cannot matter any more.
     [[nodiscard]] bool visit(const audit::StoredRecord& stored);
+
+    /// In the place of visit(), for a record that is seen at a glance: `read` when it must be visited after all.
+    [[nodiscard]] audit::Passing pass(const audit::Glance& glance);
 
     /// After the last visit: fills the journal.
     void fill(policy::Journal& journal);
@@ -55,10 +61,28 @@ private:
         bool answered = false;
         std::string response;  // empty: no longer kept
     };
-    [[nodiscard]] BootTime place(const audit::StoredRecord& stored) const;
+    /// When a record was written.
+    struct Written {
+        WallTime timestamp;
+        BootTime boottime;
+        std::string_view boot_id;
+        std::int64_t seq = 0;
+    };
+    /// Whose request it was.
+    struct Whose {
+        std::string_view caller;
+        std::string_view id;
+        std::string_view mac;
+        [[nodiscard]] std::string key() const;
+    };
+    [[nodiscard]] static Whose whose_is(const audit::Record& record);
+    [[nodiscard]] BootTime place(const Written& written) const;
+    [[nodiscard]] bool go_back_to(const Written& written);
     void note_intent(const audit::StoredRecord& stored);
-    void note_denial(const audit::StoredRecord& stored);
-    void remember(const audit::StoredRecord& stored, bool executed, const protocol::Response* response);
+    void note_budgets(std::string_view action, std::string_view caller);
+    void visit_denial(const audit::StoredRecord& stored);
+    void note_denial(const Whose& whose, WallTime timestamp, const protocol::Response& response);
+    void remember(const Whose& whose, WallTime timestamp, bool executed, const protocol::Response* response);
     void forget_until(WallTime timestamp);
 
     const policy::Config& config_;
@@ -75,10 +99,10 @@ private:
     std::int64_t previous_seq_ = 0;
     bool read_to_the_start_ = true;
 
-    std::map<std::string, protocol::Response> ended_;  // outcomes met whose intents are still to come
+    std::unordered_map<std::string, protocol::Response> ended_;  // outcomes met whose intents are still to come
     std::vector<audit::StoredRecord> open_;
-    std::vector<Remembered> remembered_;  // newest first
-    std::set<std::string> known_;         // keys of remembered_
+    std::vector<Remembered> remembered_;     // newest first
+    std::unordered_set<std::string> known_;  // keys of remembered_
     std::size_t executed_ = 0;
     std::size_t response_bytes_ = 0;
     std::optional<WallTime> forgotten_;

@@ -21,7 +21,8 @@ Expected<Recovered> recover_state(const policy::Config& config, const std::strin
         [&](const std::string& why) {
             if (recovered.damaged++ == 0) recovered.damage = why;
             return recovered.damaged < kMostDamaged;
-        });
+        },
+        [&](const audit::Glance& glance) { return recollection.pass(glance); });
     if (!read) return tl::unexpected(read.error());
     recollection.fill(journal);
     auto open = recollection.open_intents();

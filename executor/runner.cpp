@@ -109,6 +109,19 @@ Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener liste
     return runner;
 }
 
+void Runner::prepare(const policy::Config& config) {
+    to_prepare_.clear();
+    for (const auto& [name, action] : config.actions) to_prepare_.push_back(row_of(action).privilege);
+    preparing_ = loop_.after(Micros{0}, [this] { prepare_next(); });
+}
+
+void Runner::prepare_next() {
+    if (to_prepare_.empty()) return preparing_.reset();
+    (void)files_for(to_prepare_.back(), false).has_value();  // who needs it will meet the error
+    to_prepare_.pop_back();
+    loop_.restart(preparing_, Micros{0});
+}
+
 Expected<void> Runner::start(RunId id, Job job) {
     auto run = std::make_unique<Run>(id, std::move(job));
     std::vector<std::string> argv;
@@ -119,8 +132,8 @@ Expected<void> Runner::start(RunId id, Job job) {
 }
 
 /// The rules for what the row may write, made anew when the file system has changed beside what is hidden.
-Expected<const FileSystemRuleset*> Runner::files_for(const Run& run) {
-    const FileSystemRules rules = file_rules(run.row.privilege, run.job.plan, hidden_);
+Expected<const FileSystemRuleset*> Runner::files_for(const actions::Privilege& privilege, bool plan) {
+    const FileSystemRules rules = file_rules(privilege, plan, hidden_);
     std::string name = std::string(rules.network ? "n" : "-") + (rules.signals ? "s" : "-");
     for (const auto& path : rules.writes) name += '\0' + path;
     const auto found = files_.find(name);
@@ -137,7 +150,7 @@ Expected<WorkerConfinement> Runner::confinement_for(const Run& run, const Creden
     row.executes = run.stage != Stage::builtin;
     row.confined = privilege.confined;
     row.filter = &filters_.at({privilege.syscalls, privilege.network});
-    const auto files = files_for(run);
+    const auto files = files_for(privilege, run.job.plan);
     if (!files) return tl::unexpected(files.error());
     row.ruleset = (*files)->fd();
     row.capabilities = row_capabilities(privilege, run.job.plan);
@@ -209,13 +222,16 @@ Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& ar
 }
 
 void Runner::watch(Run& run) {
-    run.report_io = loop_.on_io(run.worker.report.get(), EPOLLIN, [this, &run](std::uint32_t) { read_report(run); });
+    // A command has nothing to report but that it could not be started; that is read when it has ended.
+    if (run.stage == Stage::builtin)
+        run.report_io =
+            loop_.on_io(run.worker.report.get(), EPOLLIN, [this, &run](std::uint32_t) { (void)read_report(run); });
     if (run.worker.beside.valid())
         run.beside_io =
-            loop_.on_io(run.worker.beside.get(), EPOLLIN, [this, &run](std::uint32_t) { read_beside(run); });
+            loop_.on_io(run.worker.beside.get(), EPOLLIN, [this, &run](std::uint32_t) { (void)read_beside(run); });
     if (run.worker.output.valid())
         run.output_io =
-            loop_.on_io(run.worker.output.get(), EPOLLIN, [this, &run](std::uint32_t) { read_output(run); });
+            loop_.on_io(run.worker.output.get(), EPOLLIN, [this, &run](std::uint32_t) { (void)read_output(run); });
     run.exit_io = loop_.on_io(run.worker.pidfd.get(), EPOLLIN, [this, &run](std::uint32_t) { on_exit(run); });
     const Micros left = std::max<Micros>(run.deadline - now().boot, 1ms);
     run.timer = loop_.after(left, [this, &run] { on_deadline(run); });
@@ -223,41 +239,42 @@ void Runner::watch(Run& run) {
 
 namespace {
 
-/// Reads once. False when there is nothing more to come.
-bool feed(ReportReader& reader, const UniqueFd& from) {
+/// Reads once. False: there is no more, for now or for good.
+bool feed(ReportReader& reader, const UniqueFd& from, EventSource& io) {
     std::array<char, 16384> buffer;  // NOLINT(*-member-init): read(2) writes it
     const ssize_t n = ::read(from.get(), buffer.data(), buffer.size());
-    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    if (n <= 0) {
+        if (n == 0 || (errno != EAGAIN && errno != EINTR)) io.reset();
+        return false;
+    }
     reader.feed({buffer.data(), static_cast<std::size_t>(n)});
-    return n > 0;
-}
-
-bool has_input(const UniqueFd& fd) {
-    pollfd waiting{fd.get(), POLLIN, 0};
-    return ::poll(&waiting, 1, 0) == 1;
+    return true;
 }
 
 }  // namespace
 
-void Runner::read_report(Run& run) {
-    const bool more = feed(run.reader, run.worker.report);
+/// False, here and below: there is no more, for now or for good.
+bool Runner::read_report(Run& run) {
+    if (!feed(run.reader, run.worker.report, run.report_io)) return false;
     while (auto message = run.reader.next()) {
         if (message->kind == WorkerMessage::Kind::setup) run.setup_error = message->text;
         else if (message->kind == WorkerMessage::Kind::report) run.report = std::move(message->report);
         else if (message->kind == WorkerMessage::Kind::progress)
             listener_.on_progress(run.id, EventKind::progress, message->text);
     }
-    if (!more || run.reader.broken()) run.report_io.reset();
+    if (run.reader.broken()) run.report_io.reset();
+    return !run.reader.broken();
 }
 
 /// The companion speaks for itself only: it has no part in the report.
-void Runner::read_beside(Run& run) {
-    const bool more = feed(run.beside_reader, run.worker.beside);
+bool Runner::read_beside(Run& run) {
+    if (!feed(run.beside_reader, run.worker.beside, run.beside_io)) return false;
     while (auto message = run.beside_reader.next()) {
         if (message->kind == WorkerMessage::Kind::setup) run.setup_error = message->text;
         else if (message->kind == WorkerMessage::Kind::refused) note_refused(run, message->text);
     }
-    if (!more || run.beside_reader.broken()) run.beside_io.reset();
+    if (run.beside_reader.broken()) run.beside_io.reset();
+    return !run.beside_reader.broken();
 }
 
 /// A worker that asks for what its row does not declare has a defect, or is somebody else's by now: the record says so.
@@ -267,16 +284,19 @@ void Runner::note_refused(Run& run, const std::string& call) {
 }
 
 /// Keeps the first kMaxOutput bytes; reads on past them so that the command does not block on a full pipe.
-void Runner::read_output(Run& run) {
+bool Runner::read_output(Run& run) {
     std::array<char, 16384> buffer;  // NOLINT(*-member-init): read(2) writes it
     const ssize_t n = ::read(run.worker.output.get(), buffer.data(), buffer.size());
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) return run.output_io.reset();
+    if (n <= 0) {
+        if (n == 0 || (errno != EAGAIN && errno != EINTR)) run.output_io.reset();
+        return false;
+    }
     const std::string_view text(buffer.data(), static_cast<std::size_t>(n));
     if (run.output.size() <= protocol::kMaxOutput) {
         run.output += text.substr(0, protocol::kMaxOutput + 1 - std::min(run.output.size(), protocol::kMaxOutput));
         listener_.on_progress(run.id, EventKind::output, printable(text, 4096));
     }
+    return true;
 }
 
 void Runner::on_exit(Run& run) {
@@ -286,7 +306,8 @@ void Runner::on_exit(Run& run) {
     run.exit_io.reset();
     run.exited_normally = info.si_code == CLD_EXITED;
     run.status = info.si_status;
-    while (run.report_io.active() && !run.report && has_input(run.worker.report)) read_report(run);
+    while ((run.stage != Stage::builtin || !run.report) && read_report(run)) {
+    }
     end_leftovers(run);
 }
 
@@ -299,8 +320,10 @@ void Runner::end_leftovers(Run& run) {
 }
 
 void Runner::on_gone(Run& run) {
-    while (run.output_io.active() && has_input(run.worker.output)) read_output(run);
-    while (run.beside_io.active() && has_input(run.worker.beside)) read_beside(run);
+    while (run.output_io.active() && read_output(run)) {
+    }
+    while (run.beside_io.active() && read_beside(run)) {
+    }
     run.report_io.reset();
     run.beside_io.reset();
     run.output_io.reset();

@@ -47,6 +47,10 @@ public:
     Runner& operator=(const Runner&) = delete;
     ~Runner();
 
+    /// Makes ready what the workers of the enabled actions are confined by, one row in each idle turn, so that the
+    /// first request need not wait for it. What is not ready yet, or has changed since, is made when it is needed.
+    void prepare(const policy::Config& config);
+
     /// Starts it; on_done is called later, exactly once, never from inside. An error: nothing was started.
     [[nodiscard]] Expected<void> start(RunId id, Job job);
 
@@ -67,12 +71,13 @@ private:
     Runner(EventLoop& loop, Listener listener, std::vector<std::string> hidden);
     [[nodiscard]] Expected<void> start_worker(Run& run, const std::vector<std::string>& argv);
     [[nodiscard]] Expected<WorkerConfinement> confinement_for(const Run& run, const Credentials& who);
-    [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const Run& run);
+    [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const actions::Privilege& privilege, bool plan);
+    void prepare_next();
     void watch(Run& run);
-    void read_report(Run& run);
-    void read_beside(Run& run);
+    [[nodiscard]] bool read_report(Run& run);
+    [[nodiscard]] bool read_beside(Run& run);
     void note_refused(Run& run, const std::string& call);
-    void read_output(Run& run);
+    [[nodiscard]] bool read_output(Run& run);
     void on_exit(Run& run);
     void end_leftovers(Run& run);
     void on_gone(Run& run);
@@ -87,6 +92,8 @@ private:
     std::vector<std::string> hidden_;
     std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
     std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
+    std::vector<actions::Privilege> to_prepare_;
+    EventSource preparing_;
     std::map<RunId, std::unique_ptr<Run>> runs_;
 };
 

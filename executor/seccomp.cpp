@@ -116,7 +116,7 @@ const Names kSockets{"connect",     "sendto",     "sendmsg",    "recvfrom", "rec
 const Names kMessages{"sendmsg", "sendto", "recvmsg", "recvfrom", "getsockopt"};
 
 /// The gate creates nothing: its sockets are handed to it.
-const Names kGate{"recvfrom", "recvmsg", "sendto", "sendmsg", "fcntl", "getsockopt"};
+const Names kGate{"recvfrom", "recvmmsg", "sendto", "sendmmsg", "sendmsg", "fcntl", "getsockopt"};
 
 /// What no healing command needs: power over the kernel, over other processes, new name spaces, (setsid, setpgid) a
 /// way out of the group by which it is ended, memory that outlives it, and the calls on modes and owners of files,

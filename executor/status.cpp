@@ -4,8 +4,6 @@
 #include "protocol/json_writer.h"
 #include "protocol/limits.h"
 
-#include <unistd.h>
-
 namespace luminous_healing::executor {
 namespace {
 
@@ -66,7 +64,7 @@ std::string describe_daemon(const DaemonFacts& facts, const policy::Config& conf
     JsonWriter writer;
     writer.begin_object();
     writer.member("version", LUMINOUS_VERSION).member("host", facts.host.name).member("boot_id", facts.host.boot_id);
-    writer.member("pid", std::int64_t{::getpid()}).member("uid", std::int64_t{::geteuid()});
+    writer.member("pid", std::int64_t{facts.pid}).member("uid", std::int64_t{facts.uid});
     writer.member("uptime_s", std::int64_t{(now().boot - facts.started).count() / 1'000'000});
     writer.member("config", config.file).member("config_digest", config.digest);
     writer.member_bool("legacy_v1", config.daemon.legacy_v1);

@@ -5,7 +5,10 @@
 #include "executor/pipeline.h"
 #include "policy/limiter.h"
 
+#include <sys/types.h>
+
 #include <string>
+#include <vector>
 
 namespace luminous_healing::executor {
 
@@ -13,6 +16,8 @@ namespace luminous_healing::executor {
 struct DaemonFacts {
     Host host;
     BootTime started;
+    pid_t pid = -1;
+    uid_t uid = 0;
     std::vector<std::string> capabilities;
     bool bounding_limited = false;
     bool memory_locked = true;

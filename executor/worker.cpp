@@ -34,11 +34,18 @@ Expected<Pipe> make_pipe() {
     return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-void default_signals() {
-    for (int signal = 1; signal < 32; ++signal) (void)::signal(signal, SIG_DFL);  // KILL and STOP refuse, harmlessly
+/// As ignore_signals() found them: an ignored signal stays ignored over execve(2).
+void take_signals_back() {
+    (void)::signal(SIGPIPE, SIG_DFL);
+    (void)::signal(SIGXFSZ, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+[[noreturn]] void give_up(std::string_view why) {
+    (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::setup, why));
+    ::_exit(kSetupFailed);
 }
 
 /// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
@@ -51,6 +58,7 @@ void arrange_descriptors(int output, int report, int control, int ruleset, int b
         else ::close(target);
     };
     const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    const int error = errno;
     const int out = output < 0 ? null : away(output);
     const int rep = away(report);
     const int con = away(control);
@@ -65,11 +73,7 @@ void arrange_descriptors(int output, int report, int control, int ruleset, int b
     place(rules, kWorkerRuleset);
     place(side, kWorkerBeside);
     ::close_range(kWorkerBeside + 1, ~0U, 0);
-}
-
-[[noreturn]] void give_up(std::string_view why) {
-    (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::setup, why));
-    ::_exit(kSetupFailed);
+    if (null < 0) give_up(std::string("open /dev/null: ") + std::strerror(error));  // else its input were ours
 }
 
 void confine_or_give_up(WorkerConfinement row, pid_t parent) {
@@ -157,6 +161,12 @@ Expected<Worker> adopt(pid_t pid, const WorkerConfinement& row) {
 
 }  // namespace
 
+void ignore_signals() {
+    for (int signal = 1; signal < 32; ++signal) (void)::signal(signal, SIG_DFL);  // KILL and STOP refuse, harmlessly
+    (void)::signal(SIGPIPE, SIG_IGN);
+    (void)::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
+}
+
 Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body,
                                const Companion* companion) {
     auto report = make_pipe();
@@ -174,7 +184,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
     if (pid == 0) {
         ::setpgid(0, 0);
         kept.enter();
-        default_signals();
+        take_signals_back();
         arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset, beside->write.get());
         ::clearenv();
         if (companion != nullptr) start_companion(row, *companion);
@@ -202,7 +212,7 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
     if (pid == 0) {
         ::setpgid(0, 0);
         kept.enter();
-        default_signals();
+        take_signals_back();
         arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset, -1);
         const int program = open_program(argv[0]);
         keep_open_if_script(program);
@@ -222,7 +232,7 @@ void signal_group(const Worker& worker, int signal) {
     // A uid other than ours, and we hold no CAP_KILL: somebody of that uid without any capability does it.
     const pid_t helper = ::fork();
     if (helper == 0) {
-        default_signals();
+        take_signals_back();
         if (become(worker.credentials, 0)) ::kill(-worker.pid, signal);
         ::_exit(0);
     }

@@ -40,6 +40,11 @@ struct Companion {
     std::function<void()> body;
 };
 
+/// What the executor does with signals, before its loop takes the ones it wants: all have their default whoever started
+/// us had set otherwise, but for SIGPIPE and SIGXFSZ, which are errors of the call. Only those a worker then has to
+/// take back.
+void ignore_signals();
+
 /// Starts a worker that runs `body` and ends. `body` must not return control to the executor's code.
 [[nodiscard]] Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body,
                                              const Companion* companion = nullptr);

@@ -12,29 +12,35 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-/// Walks a parsed document depth first. The first error is kept in `error_`, every step after it is refused.
+constexpr std::size_t kUsualMembers = 28;  // as many as a record has: room made once, not again and again
+
+/// Walks a parsed document depth first and fills values in their place. The first error ends it.
 class Walker {
 public:
+    using Problem = simdjson::error_code;  // SUCCESS: none
+
     explicit Walker(std::string_view input, const char* padded) : input_(input), padded_(padded) {}
 
-    tl::expected<Json, simdjson::error_code> object(ondemand::object source, std::size_t depth);
+    Problem object(ondemand::object source, std::size_t depth, Json& json);
 
 private:
-    tl::expected<Json, simdjson::error_code> value(ondemand::value source, std::size_t depth);
-    tl::expected<Json, simdjson::error_code> array(ondemand::array source, std::size_t depth);
-    static tl::expected<Json, simdjson::error_code> number(ondemand::value source);
+    Problem value(ondemand::value source, std::size_t depth, Json& json);
+    Problem array(ondemand::array source, std::size_t depth, Json& json);
+    Problem raw_bytes(ondemand::object& source, std::size_t depth, Json& json) const;
+    static Problem number(ondemand::value source, Json& json);
 
     std::string_view input_;
     const char* padded_;
 };
 
-using Result = tl::expected<Json, simdjson::error_code>;
-
-tl::unexpected<simdjson::error_code> error(simdjson::error_code code) {
-    return tl::unexpected<simdjson::error_code>(code);
-}
-
 bool has_duplicate(const std::vector<JsonMember>& members) {
+    constexpr std::size_t kFew = 32;  // that each is compared with each sooner than they are sorted
+    if (members.size() <= kFew) {
+        for (auto a = members.begin(); a != members.end(); ++a) {
+            if (std::any_of(members.begin(), a, [&](const JsonMember& b) { return a->name == b.name; })) return true;
+        }
+        return false;
+    }
     std::vector<std::string_view> names;
     names.reserve(members.size());
     for (const auto& m : members) names.emplace_back(m.name);
@@ -42,88 +48,83 @@ bool has_duplicate(const std::vector<JsonMember>& members) {
     return std::adjacent_find(names.begin(), names.end()) != names.end();
 }
 
-Result Walker::object(ondemand::object source, std::size_t depth) {
-    if (depth > kMaxDepth) return error(simdjson::DEPTH_ERROR);
-    Json json;
+Walker::Problem Walker::object(ondemand::object source, std::size_t depth, Json& json) {
+    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
     json.kind = Json::Kind::object;
-    std::string_view raw;
-    if (const auto e = source.raw_json().get(raw)) return error(e);
-    json.raw = input_.substr(static_cast<std::size_t>(raw.data() - padded_), trim(raw).size());
-    if (const auto e = source.reset().error()) return error(e);
+    if (const auto e = raw_bytes(source, depth, json)) return e;
+    json.members.reserve(depth == 1 ? kUsualMembers : 4);
     for (auto field : source) {
-        JsonMember member;
+        JsonMember& member = json.members.emplace_back();
         std::string_view name;
-        if (const auto e = field.unescaped_key().get(name)) return error(e);
+        if (const auto e = field.unescaped_key().get(name)) return e;
         member.name = name;
         ondemand::value inner;
-        if (const auto e = field.value().get(inner)) return error(e);
-        auto parsed = value(inner, depth);
-        if (!parsed) return parsed;
-        member.value = std::move(*parsed);
-        json.members.push_back(std::move(member));
+        if (const auto e = field.value().get(inner)) return e;
+        if (const auto e = value(inner, depth, member.value)) return e;
     }
-    if (has_duplicate(json.members)) return error(simdjson::INCORRECT_TYPE);
-    return json;
+    return has_duplicate(json.members) ? simdjson::INCORRECT_TYPE : simdjson::SUCCESS;
 }
 
-Result Walker::array(ondemand::array source, std::size_t depth) {
-    if (depth > kMaxDepth) return error(simdjson::DEPTH_ERROR);
-    Json json;
+/// The outermost object is all of the input; to find the end of any other simdjson goes through it once more.
+Walker::Problem Walker::raw_bytes(ondemand::object& source, std::size_t depth, Json& json) const {
+    if (depth == 1) {
+        json.raw = trim(input_);
+        return simdjson::SUCCESS;
+    }
+    std::string_view raw;
+    if (const auto e = source.raw_json().get(raw)) return e;
+    json.raw = input_.substr(static_cast<std::size_t>(raw.data() - padded_), trim(raw).size());
+    return source.reset().error();
+}
+
+Walker::Problem Walker::array(ondemand::array source, std::size_t depth, Json& json) {
+    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
     json.kind = Json::Kind::array;
     for (auto item : source) {
         ondemand::value inner;
-        if (const auto e = item.get(inner)) return error(e);
-        auto parsed = value(inner, depth);
-        if (!parsed) return parsed;
-        json.items.push_back(std::move(*parsed));
+        if (const auto e = item.get(inner)) return e;
+        if (const auto e = value(inner, depth, json.items.emplace_back())) return e;
     }
-    return json;
+    return simdjson::SUCCESS;
 }
 
-Result Walker::number(ondemand::value source) {
-    Json json;
+Walker::Problem Walker::number(ondemand::value source, Json& json) {
     json.kind = Json::Kind::number;
     json.text = trim(source.raw_json_token());
     double checked = 0;  // only its grammar and that it is finite matter; the token is what is kept
-    if (const auto e = source.get_double().get(checked)) return error(e);
-    return json;
+    return source.get_double().get(checked);
 }
 
-Result Walker::value(ondemand::value source, std::size_t depth) {
+Walker::Problem Walker::value(ondemand::value source, std::size_t depth, Json& json) {
     ondemand::json_type type{};
-    if (const auto e = source.type().get(type)) return error(e);
-    Json json;
+    if (const auto e = source.type().get(type)) return e;
     switch (type) {
         case ondemand::json_type::object: {
             ondemand::object inner;
-            if (const auto e = source.get_object().get(inner)) return error(e);
-            return object(inner, depth + 1);
+            if (const auto e = source.get_object().get(inner)) return e;
+            return object(inner, depth + 1, json);
         }
         case ondemand::json_type::array: {
             ondemand::array inner;
-            if (const auto e = source.get_array().get(inner)) return error(e);
-            return array(inner, depth + 1);
+            if (const auto e = source.get_array().get(inner)) return e;
+            return array(inner, depth + 1, json);
         }
-        case ondemand::json_type::number: return number(source);
+        case ondemand::json_type::number: return number(source, json);
         case ondemand::json_type::string: {
             json.kind = Json::Kind::string;
             std::string_view text;
-            if (const auto e = source.get_string().get(text)) return error(e);
+            if (const auto e = source.get_string().get(text)) return e;
             json.text = text;
-            return json;
+            return simdjson::SUCCESS;
         }
-        case ondemand::json_type::boolean:
-            json.kind = Json::Kind::boolean;
-            if (const auto e = source.get_bool().get(json.boolean)) return error(e);
-            return json;
+        case ondemand::json_type::boolean: json.kind = Json::Kind::boolean; return source.get_bool().get(json.boolean);
         case ondemand::json_type::null: {
             bool is_null = false;
-            if (const auto e = source.is_null().get(is_null)) return error(e);
-            if (!is_null) return error(simdjson::N_ATOM_ERROR);
-            return json;
+            if (const auto e = source.is_null().get(is_null)) return e;
+            return is_null ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
         }
     }
-    return error(simdjson::INCORRECT_TYPE);
+    return simdjson::INCORRECT_TYPE;
 }
 
 Expected<Json> explain(simdjson::error_code code) {
@@ -149,11 +150,11 @@ Expected<Json> read_json_object(std::string_view input, std::size_t max_bytes) {
     if (const auto e = parser.iterate(padded).get(document)) return explain(e);
     ondemand::object root;
     if (const auto e = document.get_object().get(root)) return explain(e);
-    auto json = Walker(input, padded.data()).object(root, 1);
-    if (!json) return explain(json.error());
+    Json json;
+    if (const auto e = Walker(input, padded.data()).object(root, 1, json)) return explain(e);
     if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
         return fail("something follows the JSON object");
-    return std::move(*json);
+    return json;
 }
 
 }  // namespace luminous_healing::protocol

@@ -11,13 +11,14 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kEventKinds{"started", "progress", "output"};
 
+/// `value` is JSON already and the rest needs no escaping, so this is put together as text: each answer comes by here.
 std::string frame(std::string_view kind, std::string_view value, std::string_view mac_hex) {
-    JsonWriter writer;
-    writer.begin_object().member("v", std::int64_t{2}).key("mac");
-    if (mac_hex.empty()) writer.null();
-    else writer.string(mac_hex);
-    writer.key(kind).raw(value).end_object();
-    return writer.take() + "\n";
+    std::string line;
+    line.reserve(value.size() + mac_hex.size() + 40);
+    line.append("{\"v\":2,\"mac\":");
+    if (mac_hex.empty()) line.append("null");
+    else line.append("\"").append(mac_hex).append("\"");
+    return line.append(",\"").append(kind).append("\":").append(value).append("}\n");
 }
 
 std::optional<std::int64_t> integer_member(const Json& object, std::string_view name) {

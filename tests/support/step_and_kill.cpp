@@ -26,7 +26,7 @@ const std::map<std::uint64_t, const char*>& names() {
     static const std::map<std::uint64_t, const char*> known{
         {SYS_write, "write"},         {SYS_writev, "writev"},         {SYS_pwrite64, "pwrite"},
         {SYS_fdatasync, "fdatasync"}, {SYS_fsync, "fsync"},           {SYS_ftruncate, "ftruncate"},
-        {SYS_clone, "fork"},          {SYS_clone3, "fork"},           {SYS_sendmsg, "sendmsg"},
+        {SYS_clone, "fork"},          {SYS_clone3, "fork"},           {SYS_sendmmsg, "sendmmsg"},
         {SYS_sendto, "sendto"},       {SYS_execveat, "execveat"},     {SYS_execve, "execve"},
         {SYS_recvmsg, "recvmsg"},     {SYS_epoll_wait, "epoll_wait"}, {SYS_epoll_pwait, "epoll_wait"},
         {SYS_fallocate, "fallocate"}, {SYS_exit_group, "exit"}};

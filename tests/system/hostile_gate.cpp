@@ -37,7 +37,11 @@ const std::string kNoMac(32, '\0');
 constexpr std::string_view kRequest =
     R"({"id":"forged","action":"restart_service","parameters":{"service":"nginx"},"timestamp":"2026-01-01T00:00:00Z"})";
 
-void send_bytes(std::string_view bytes, int fd = -1) { (void)send_message(kGateChannel, bytes, fd); }
+void send_bytes(std::string_view bytes, UniqueFd fd = {}) {
+    Outbox out;
+    out.add(std::string(bytes), std::move(fd));
+    (void)out.flush(kGateChannel);
+}
 
 std::string unsigned_request(ConnectionId connection) {
     return encode({.type = MessageType::request_v2, .connection = connection, .fields = {"mona", kNoMac, kRequest}});
@@ -60,7 +64,7 @@ bool attack_at_once(const std::string& mode) {
         send_bytes(std::string(200000, 'x'));
     } else if (mode == "backwards")
         send_bytes(encode({.type = MessageType::connection, .connection = ConnectionId(1)}));
-    else if (mode == "descriptor") send_bytes(encode({.type = MessageType::pong}), STDIN_FILENO);
+    else if (mode == "descriptor") send_bytes(encode({.type = MessageType::pong}), UniqueFd(::dup(STDIN_FILENO)));
     else if (mode == "stranger") send_bytes(unsigned_request(ConnectionId(424242)));
     else if (mode != "silence") return false;
     return true;
@@ -105,17 +109,23 @@ void swap_the_stolen(const std::vector<Client>& clients) {
 }
 
 /// What the executor says: a sign of life is answered, a new client is kept and, by mode, spoken for.
-void hear_executor(const std::string& mode, std::vector<Client>& clients) {
-    auto received = receive_message(kGateChannel);
-    if (!received || received->bytes.empty()) ::_exit(0);
-    const auto message = decode(received->bytes);
+void obey(Inbox::Received& received, const std::string& mode, std::vector<Client>& clients) {
+    if (received.bytes.empty()) ::_exit(0);
+    const auto message = decode(received.bytes);
     if (!message) ::_exit(1);
     if (message->type == MessageType::ping) send_bytes(encode({.type = MessageType::pong}));
     if (message->type != MessageType::connection) return;
     const ConnectionId id = message->connection;
-    clients.push_back({id, std::move(received->fd), {}});
+    clients.push_back({id, std::move(received.fd), {}});
     if (mode == "unsigned") send_bytes(unsigned_request(id));
     while (mode == "flood") send_bytes(unsigned_request(id));
+}
+
+void hear_executor(const std::string& mode, std::vector<Client>& clients) {
+    static Inbox inbox;
+    auto received = inbox.receive(kGateChannel);
+    if (!received) ::_exit(0);
+    for (auto& one : *received) obey(one, mode, clients);
 }
 
 [[noreturn]] void attack_connections(const std::string& mode) {

@@ -1,0 +1,123 @@
+#include "executor/channel.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace luminous_healing;
+using namespace luminous_healing::executor;
+
+namespace {
+
+struct Ends {
+    UniqueFd first;  // does not wait
+    UniqueFd second;
+};
+
+Ends make_ends() {
+    auto pair = std::move(make_channel().value());  // throws when there is none
+    return {std::move(pair.first), std::move(pair.second)};
+}
+
+std::string numbered(std::uint64_t number) { return encode({.type = MessageType::write, .number = number}); }
+
+}  // namespace
+
+TEST_CASE("messages arrive in their order, however many were sent together") {
+    const Ends ends = make_ends();
+    Inbox inbox;
+    Outbox outbox;
+    std::uint64_t next = 0;
+    for (const std::size_t count : {std::size_t{1}, Inbox::kMost - 1, Inbox::kMost, Inbox::kMost + 1}) {
+        for (std::size_t i = 0; i < count; ++i) outbox.add(numbered(next + i));
+        REQUIRE(outbox.flush(ends.second.get()));
+        CHECK(outbox.count() == 0);
+        CHECK(outbox.bytes() == 0);
+        std::size_t taken = 0;
+        while (taken < count) {
+            const auto received = inbox.receive(ends.first.get());
+            REQUIRE(received);
+            CHECK(received->size() == std::min(count - taken, Inbox::kMost));
+            for (const auto& one : *received) {
+                const auto message = decode(one.bytes);
+                REQUIRE(message);
+                CHECK(message->number == next + taken++);
+            }
+        }
+        next += count;
+    }
+    CHECK(inbox.receive(ends.first.get()).error().system_error == EAGAIN);
+}
+
+TEST_CASE("a descriptor arrives with its own message") {
+    const Ends ends = make_ends();
+    Outbox outbox;
+    outbox.add(numbered(1));
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    outbox.add(numbered(2), std::move(null));
+    outbox.add(numbered(3));
+    REQUIRE(outbox.flush(ends.second.get()));
+    Inbox inbox;
+    const auto received = inbox.receive(ends.first.get());
+    REQUIRE(received);
+    REQUIRE(received->size() == 3);
+    CHECK_FALSE((*received)[0].fd.valid());
+    CHECK((*received)[1].fd.valid());
+    CHECK_FALSE((*received)[2].fd.valid());
+    CHECK((::fcntl((*received)[1].fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+TEST_CASE("what does not fit stays, in its order, until there is room") {
+    const Ends ends = make_ends();
+    Outbox outbox;
+    const std::string large(60'000, 'x');
+    std::uint64_t sent = 0;
+    while (true) {
+        outbox.add(encode({.type = MessageType::write, .number = sent++, .fields = {large}}));
+        const auto flushed = outbox.flush(ends.first.get());
+        if (flushed) continue;
+        CHECK(flushed.error().system_error == EAGAIN);
+        break;
+    }
+    CHECK(outbox.count() == 1);
+    outbox.add(numbered(sent++));
+    Inbox inbox;
+    std::uint64_t expected = 0;
+    while (expected < sent) {
+        const auto received = inbox.receive(ends.second.get());
+        REQUIRE(received);
+        for (const auto& one : *received) CHECK(decode(one.bytes)->number == expected++);
+        (void)outbox.flush(ends.first.get());
+    }
+}
+
+TEST_CASE("an end that is closed is an empty message after what it has said") {
+    Ends ends = make_ends();
+    Outbox outbox;
+    outbox.add(numbered(7));
+    REQUIRE(outbox.flush(ends.second.get()));
+    ends.second.reset();
+    Inbox inbox;
+    const auto received = inbox.receive(ends.first.get());
+    REQUIRE(received);
+    REQUIRE(received->size() >= 1);
+    CHECK(decode((*received)[0].bytes)->number == 7);
+    if (received->size() > 1) {
+        CHECK((*received)[1].bytes.empty());
+        return;
+    }
+    const auto closed = inbox.receive(ends.first.get());
+    REQUIRE(closed);
+    CHECK((*closed)[0].bytes.empty());
+}
+
+TEST_CASE("a message longer than any may be is an error") {
+    const Ends ends = make_ends();
+    const int size = 1 << 20;
+    REQUIRE(::setsockopt(ends.second.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+    const std::string long_one(200'000, 'x');
+    if (::send(ends.second.get(), long_one.data(), long_one.size(), MSG_DONTWAIT) < 0) return;  // the kernel's limit
+    Inbox inbox;
+    CHECK(inbox.receive(ends.first.get()).error().system_error == EMSGSIZE);
+}
