@@ -119,13 +119,13 @@ POINTS = 720  # of one line; what lies between two points is shown by its highes
 SETUP = """
 set terminal svg size 1000,1180 dynamic background rgb 'white' font 'DejaVu Sans,13'
 set output '{picture}'
-set multiplot layout 5,1 title '{title}' font ',15' margins 0.09,0.97,0.05,0.93 spacing 0,0.055
+set multiplot layout 5,1 title '{title}' font ',15' margins 0.07,0.98,0.06,0.93 spacing 0,0.06
 set grid ytics lc rgb '#dddddd'
 set border 3
 set tics nomirror out
 set xrange [0:{minutes}]
 set yrange [0:*]
-set key top right horizontal
+set key at graph 1,1.2 right top horizontal
 set style data lines
 """
 
@@ -159,12 +159,14 @@ def draw(picture: str, title: str, seconds: float, panels: list[tuple[str, list[
         script += _marks(times, colour)
     for number, (heading, lines) in enumerate(panels):
         script.append("set xlabel 'minutes'" if number == len(panels) - 1 else "unset xlabel")
-        script.append(f"set label 1 '{heading}' at graph 0,1.09 left")
+        script.append(f"set label 1 '{heading}' at graph 0,1.1 left")
         script.append("plot " + ", ".join(f"'-' title '{line.label}' lw 1.4 lc rgb '{line.colour}'" for line in lines))
         for line in lines:
             script += [f"{at / 60:.4f} {value:.4g}" for at, value in _thinned(line.points, seconds)] + ["e"]
     script.append("unset multiplot")
-    subprocess.run(["gnuplot"], input="\n".join(script), text=True, check=True)
+    with open(picture + ".gnuplot", "w", encoding="ascii") as file:  # so that it can be drawn again
+        file.write("\n".join(script) + "\n")
+    subprocess.run(["gnuplot", file.name], check=True)
 
 
 def over_time(samples: list[Sample], value: Callable[[Sample], float]) -> list[tuple[float, float]]:

@@ -7,6 +7,7 @@
 //   flood SOCKET UID SECONDS connect HELD RATE              RATE new connections a second, at most HELD of them kept
 //   flood SOCKET UID SECONDS slow FILE CONNECTIONS          so many at all times: half a frame and silence; one byte a
 //                                                           second; the bytes of FILE for ever, no answer read; silence
+//   flood SOCKET UID SECONDS mute FILE CONNECTIONS          so many, all of the third kind
 //
 // TERM ends it early. Then it waits for what is still unanswered and prints one line of JSON:
 //   opened       connections made                    refused   of them, those that got one unasked line `busy`
@@ -54,7 +55,7 @@ volatile std::sig_atomic_t told_to_end = 0;
     std::exit(1);
 }
 
-enum class Kind { frames, single, connect, slow };
+enum class Kind { frames, single, connect, slow, mute };
 enum class Manner { half_a_frame, byte_by_byte, never_reading, silent };  // of a slow connection, by its number
 
 struct Connection {
@@ -84,6 +85,7 @@ private:
     void take_lines(Connection& c);
     void take_answer(Connection& c, std::string_view line);
     void closed(Connection& c);
+    [[nodiscard]] bool does_not_read() const { return kind_ == Kind::slow || kind_ == Kind::mute; }
     void drain();
 
     Kind kind_;
@@ -112,6 +114,7 @@ Flood::Flood(char** argv, int argc) {
     kind_ = name == "frames"    ? Kind::frames
             : name == "single"  ? Kind::single
             : name == "connect" ? Kind::connect
+            : name == "mute"    ? Kind::mute
                                 : Kind::slow;
     const int wanted = kind_ == Kind::frames || kind_ == Kind::single ? 8 : 7;
     if (argc != wanted) {
@@ -120,7 +123,7 @@ Flood::Flood(char** argv, int argc) {
     }
     if (kind_ != Kind::connect) frame_ = contents(argv[5]);
     connections_.resize(std::strtoul(argv[kind_ == Kind::connect ? 5 : 6], nullptr, 10));
-    if (kind_ != Kind::slow) rate_ = std::strtod(argv[wanted - 1], nullptr);
+    if (!does_not_read()) rate_ = std::strtod(argv[wanted - 1], nullptr);
     address_.sun_family = AF_UNIX;
     std::string_view(argv[1]).copy(address_.sun_path, sizeof address_.sun_path - 1);
     end_ = Clock::now() + std::chrono::milliseconds(std::lround(std::strtod(argv[3], nullptr) * 1000));
@@ -147,7 +150,7 @@ void Flood::open_one(Connection& c) {
     ++opened_;
     c.fd = fd;
     epoll_event event{};
-    event.events = kind_ == Kind::slow ? EPOLLRDHUP : EPOLLIN;
+    event.events = does_not_read() ? EPOLLRDHUP : EPOLLIN;
     event.data.ptr = &c;
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
@@ -206,13 +209,13 @@ void Flood::fill(Clock::time_point now) {
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t number = (first + i) % count;
         Connection& c = connections_[number];
-        if (c.fd < 0 && now >= c.next && (kind_ == Kind::slow || owed_ >= 1)) {
+        if (c.fd < 0 && now >= c.next && (does_not_read() || owed_ >= 1)) {
             open_one(c);
             owed_ -= kind_ == Kind::connect ? 1 : 0;
         }
         if (c.fd < 0 || kind_ == Kind::connect || c.ending) continue;
-        if (kind_ == Kind::slow) {
-            feed(c, static_cast<Manner>(number % 4), now);
+        if (does_not_read()) {
+            feed(c, kind_ == Kind::mute ? Manner::never_reading : static_cast<Manner>(number % 4), now);
             continue;
         }
         if (!c.output.empty()) push(c);
@@ -256,7 +259,7 @@ void Flood::closed(Connection& c) {
     if (!c.answered && !c.ending) ++dropped_;
     ::close(c.fd);
     c = Connection();
-    if (kind_ == Kind::slow) c.next = Clock::now() + 1s;
+    if (does_not_read()) c.next = Clock::now() + 1s;
 }
 
 void Flood::read_some(Connection& c) {
@@ -272,7 +275,7 @@ void Flood::read_some(Connection& c) {
 void Flood::drain() {
     for (auto& c : connections_) {
         if (c.fd < 0) continue;
-        if (!draining_ && kind_ == Kind::slow) {
+        if (!draining_ && does_not_read()) {
             epoll_event event{};
             event.events = EPOLLIN;
             event.data.ptr = &c;
