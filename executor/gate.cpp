@@ -115,7 +115,8 @@ void Gate::obey(const Message& message, UniqueFd fd) {
 }
 
 void Gate::add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd) {
-    if (!fd.valid()) return;
+    // Without a free descriptor the kernel drops the one that rode along. Untold, the executor would count it for ever.
+    if (!fd.valid()) return tell({.type = MessageType::closed, .connection = id});
     Client client;
     client.uid = uid;
     client.last_activity = now().boot;

@@ -45,6 +45,9 @@ constexpr int kBatch = 256;                     // messages taken in one turn be
     ::_exit(1);
 }
 
+/// The channel is full, or as many descriptors as a process may have are under way in it (unix(7), ETOOMANYREFS).
+bool must_wait(const Error& error) { return error.system_error == EAGAIN || error.system_error == ETOOMANYREFS; }
+
 }  // namespace
 
 /// The last answers are in the channel: the gate passes them on, meets its end, and ends. One that does not is killed.
@@ -95,9 +98,8 @@ void GateLink::lost(const std::string& why) {
     });
 }
 
-void GateLink::add_connection(ConnectionId id, uid_t uid, const UniqueFd& socket) {
-    UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-    send(encode({.type = MessageType::connection, .connection = id, .number = uid}), std::move(copy));
+void GateLink::add_connection(ConnectionId id, uid_t uid, UniqueFd socket) {
+    send(encode({.type = MessageType::connection, .connection = id, .number = uid}), std::move(socket));
 }
 
 void GateLink::write(ConnectionId id, std::string_view bytes, std::uint64_t flags) {
@@ -115,7 +117,7 @@ void GateLink::send(std::string bytes, UniqueFd fd) {
     if (queue_.empty()) {
         const auto sent = send_message(channel_.get(), bytes, fd.get());
         if (sent) return;
-        if (sent.error().system_error != EAGAIN) return lost(sent.error().message);
+        if (!must_wait(sent.error())) return lost(sent.error().message);
         loop_.set_io_events(io_, EPOLLIN | EPOLLOUT);
     }
     queued_bytes_ += bytes.size();
@@ -126,7 +128,7 @@ void GateLink::send(std::string bytes, UniqueFd fd) {
 void GateLink::flush_queue() {
     while (!queue_.empty()) {
         const auto sent = send_message(channel_.get(), queue_.front().bytes, queue_.front().fd.get());
-        if (!sent && sent.error().system_error == EAGAIN) return;
+        if (!sent && must_wait(sent.error())) return;
         if (!sent) return lost(sent.error().message);
         queued_bytes_ -= queue_.front().bytes.size();
         queue_.pop_front();
