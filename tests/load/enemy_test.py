@@ -63,6 +63,14 @@ class GoodCaller(threading.Thread):
         return self.asked
 
 
+def give_memory(pid: int, spare: int | None) -> None:
+    """As much as it has and so many bytes more; None: without end (RLIMIT_AS)."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    limit = resource.RLIM_INFINITY if spare is None else now + spare
+    resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))  # needs root, and its uid
+
+
 class Window(NamedTuple):
     begin: float
     end: float
@@ -110,6 +118,11 @@ class Load(daemon.Scenario):
         for flood in started:
             flood.collect()
         self.floods += started
+
+    def endure(self, *attackers: Enemy) -> None:
+        """The same without measuring: for processes that may end of it."""
+        self.windows = []
+        self.window(attackers)
 
     # --- what must hold ---
 
@@ -264,6 +277,59 @@ class Load(daemon.Scenario):
         self.assertIn("accept: Too many open files", self.d.journal(), "the limit was not hit")
         self.served_again(self.uids - 1)
         self.check_log()
+
+    @daemon.needs_root
+    def test_a_gate_that_runs_out_of_memory(self):
+        """It is replaced and that is recorded; the executor goes on, and what ran is recorded once."""
+        self.start_daemon()
+        self.assertCode(self.d.ask("status"), "ok")
+        for number in range(PAIRS):
+            self.replace_gate_by_a_small_one()
+            said = len(self.d.stderr)
+            self.endure(Enemy("mute", "largest", 32, None, uids=4), Enemy("single", "oversize", 32, 500))
+            lost = [line for line in self.d.stderr[said:] if "the gate was lost" in line]
+            self.assertEqual(len(lost), 1, "the limit was not hit once and only once")
+            self.assertCode(self.d.ask("mark", {"n": 1000000 + number}), "ok")
+        self.assertTrue(daemon.is_alive(self.d.pid))
+        self.assertEqual(self.d.stop(), 0)
+        records = load.check_evidence(self, self.d)
+        self.assertEqual(sum(r["event"] == "gate_lost" for r in records), 2 * PAIRS)
+        print(f"\na_gate_that_runs_out_of_memory\n    {PAIRS} gates replaced", flush=True)
+
+    def replace_gate_by_a_small_one(self) -> None:
+        """The next gate inherits the limit that the executor has for that moment; the one after it none."""
+        give_memory(self.d.pid, 2**18)
+        said = len(self.d.stderr)
+        daemon.kill_as(measure.gate_of(self.d.pid), signal.SIGKILL)
+        self.d.await_journal("the gate was lost", said)
+        self.assertCode(self.d.ask("status"), "ok")
+        give_memory(self.d.pid, None)
+
+    @daemon.needs_root
+    def test_an_executor_that_runs_out_of_memory(self):
+        """It ends and systemd starts another, or it refuses; nothing runs unrecorded or twice, the chain is whole."""
+        self.start_daemon()
+        ends = refused = 0
+        clients = []
+        for spare in (0, 2**19, 2**20, 2**21):
+            client = load.Client(self.d, iter(range(spare, spare + 2**19)), load.SEED)
+            clients.append(client)
+            client.up.set()
+            client.start()
+            give_memory(self.d.pid, spare)
+            self.endure(Enemy("slow", "forged", 64, None, uids=4), Enemy("frames", "largest", 16, 500))
+            if not daemon.is_alive(self.d.pid):
+                ends += 1
+                self.d.wait()
+                self.d.start()
+            give_memory(self.d.pid, None)
+            client.finish()
+            refused += sum(code != "ok" for code in client.answers.values())
+            self.assertCode(self.d.ask("status"), "ok")
+        self.assertEqual(self.d.stop(), 0)
+        load.check_evidence(self, self.d, clients)
+        print(f"\nan_executor_that_runs_out_of_memory\n    {ends} ended and were replaced, {refused} actions failed, "
+              f"{len(load.ran(self.d))} ran", flush=True)
 
 
 if __name__ == "__main__":
