@@ -6,6 +6,7 @@
 #include "executor/confinement.h"
 #include "executor/event_loop.h"
 #include "executor/logging.h"
+#include "executor/shares.h"
 #include "protocol/envelope.h"
 #include "protocol/framing.h"
 #include "protocol/json_writer.h"
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace luminous_healing::executor {
@@ -27,6 +29,7 @@ using protocol::FrameSplitter;
 
 constexpr std::size_t kReadSize = 32 * 1024;              // bytes taken from a socket at a time
 constexpr std::size_t kMaxPendingOutput = 2 * 64 * 1024;  // bytes; above it nothing more is read from that client
+constexpr int kBatch = 64;                                // messages of the executor dealt with in one turn
 constexpr Micros kSweep = 500ms;                          // how often deadlines are looked at
 constexpr unsigned kLivenessBudget = 100;                 // unsigned probes of one uid in kLivenessWindow
 constexpr Micros kLivenessWindow = 10s;
@@ -39,6 +42,7 @@ struct Client {
     std::uint32_t events = EPOLLIN;
     std::string output;
     std::size_t in_flight = 0;
+    bool waiting = false;           ///< with a frame, for its turn among the connections of its uid
     bool no_more_requests = false;  ///< end of input, a version 1 request, or a malformed one
     bool close_when_written = false;
     BootTime last_activity;
@@ -59,7 +63,9 @@ private:
     void add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd);
     void on_client(ConnectionId id, std::uint32_t ready);
     [[nodiscard]] bool read_some(Client& client);
-    void take_frames(ConnectionId id, Client& client);
+    void take_frames(ConnectionId id, Client& client, bool its_turn = false);
+    void count_request(Client& client);
+    void serve_waiting(std::uint64_t uid);
     void forward(ConnectionId id, Client& client, std::string_view frame);
     void malformed(ConnectionId id, Client& client, const std::string& why);
     void answer_liveness(Client& client, std::string_view text);
@@ -75,6 +81,7 @@ private:
     EventSource channel_source_;
     EventSource sweep_;
     std::unordered_map<ConnectionId, Client> clients_;
+    Shares shares_;
     std::unordered_map<std::uint64_t, unsigned> probes_;  // by uid, in the current window
     BootTime probes_since_;
 };
@@ -85,7 +92,7 @@ void Gate::tell(const Message& message) {
 }
 
 void Gate::on_executor() {
-    while (true) {
+    for (int i = 0; i < kBatch; ++i) {
         auto received = receive_message(channel_.get());
         if (!received && received.error().system_error == EAGAIN) return;
         if (!received || received->bytes.empty()) return loop_.stop();
@@ -103,12 +110,17 @@ void Gate::obey(const Message& message, UniqueFd fd) {
             const auto found = clients_.find(message.connection);
             if (found == clients_.end()) return;
             Client& client = found->second;
+            const auto uid = client.uid;
             client.output += message.fields[0];
-            if ((message.number & kAnswersRequest) != 0 && client.in_flight > 0) --client.in_flight;
+            if ((message.number & kAnswersRequest) != 0 && client.in_flight > 0) {
+                --client.in_flight;
+                shares_.give_back(uid, 1);
+            }
             if ((message.number & kCloseAfter) != 0) client.close_when_written = client.no_more_requests = true;
             if (!write_some(client)) return drop(message.connection);
             take_frames(message.connection, client);
-            return settle(message.connection, client);
+            settle(message.connection, client);
+            return serve_waiting(uid);
         }
         default: return;
     }
@@ -134,10 +146,10 @@ void Gate::on_client(ConnectionId id, std::uint32_t ready) {
     if ((ready & EPOLLOUT) != 0 && !write_some(client)) return drop(id);
     if ((ready & (EPOLLIN | EPOLLHUP)) != 0 && (client.events & EPOLLIN) != 0) {
         if (!read_some(client)) return drop(id);
-        take_frames(id, client);
     } else if ((ready & EPOLLHUP) != 0) {
         return drop(id);  // both directions are gone and nothing is left to read
     }
+    take_frames(id, client);
     settle(id, client);
 }
 
@@ -156,16 +168,38 @@ bool Gate::read_some(Client& client) {
     return true;
 }
 
-void Gate::take_frames(ConnectionId id, Client& client) {
+void Gate::take_frames(ConnectionId id, Client& client, bool its_turn) {
     while (!client.close_when_written && client.in_flight < protocol::kMaxInFlight &&
            client.output.size() < kMaxPendingOutput) {
         switch (client.splitter.poll()) {
             case FrameSplitter::State::incomplete: return;
             case FrameSplitter::State::oversize: return malformed(id, client, "a frame longer than 65536 bytes");
             case FrameSplitter::State::garbage: return malformed(id, client, "a frame that does not begin with {");
-            case FrameSplitter::State::frame: forward(id, client, client.splitter.take()); break;
+            case FrameSplitter::State::frame:
+                if (!shares_.admits(client.uid, std::exchange(its_turn, false))) {
+                    if (!std::exchange(client.waiting, true)) shares_.wait(client.uid, id);
+                    return;
+                }
+                forward(id, client, client.splitter.take());
+                break;
         }
         client.frame_started = client.last_activity;  // the next frame's time begins at the earliest now
+    }
+}
+
+void Gate::count_request(Client& client) {
+    ++client.in_flight;
+    shares_.take(client.uid);
+}
+
+/// In turn one frame of each connection of that uid that waits, as far as there is room.
+void Gate::serve_waiting(std::uint64_t uid) {
+    while (const auto id = shares_.next(uid)) {
+        const auto found = clients_.find(*id);
+        if (found == clients_.end()) continue;
+        found->second.waiting = false;
+        take_frames(*id, found->second, true);
+        settle(*id, found->second);
     }
 }
 
@@ -187,7 +221,7 @@ void Gate::forward(ConnectionId id, Client& client, std::string_view frame) {
         client.close_when_written = client.no_more_requests = true;
         return answer_liveness(client, protocol::write_response_v1(alive, "status"));
     }
-    ++client.in_flight;
+    count_request(client);
     if (const auto* const v2 = std::get_if<protocol::EnvelopeV2>(&*envelope)) {
         const std::string_view mac{v2->mac.bytes.data(), v2->mac.bytes.size()};
         return tell({.type = MessageType::request_v2, .connection = id, .fields = {v2->caller, mac, v2->request}});
@@ -203,7 +237,7 @@ void Gate::forward(ConnectionId id, Client& client, std::string_view frame) {
 /// Framing can no longer be trusted after this, so nothing more is read. The executor records it and answers.
 void Gate::malformed(ConnectionId id, Client& client, const std::string& why) {
     client.no_more_requests = true;
-    ++client.in_flight;
+    count_request(client);
     client.splitter = FrameSplitter();
     const std::string reason = printable_line(why, 200);
     tell({.type = MessageType::malformed, .connection = id, .fields = {reason}});
@@ -237,7 +271,7 @@ void Gate::settle(ConnectionId id, Client& client) {
     const bool done = client.close_when_written || (client.no_more_requests && client.in_flight == 0 &&
                                                     client.splitter.poll() != FrameSplitter::State::frame);
     if (done && client.output.empty()) return drop(id);
-    const bool may_read = !client.no_more_requests && client.in_flight < protocol::kMaxInFlight &&
+    const bool may_read = !client.no_more_requests && !client.waiting && client.in_flight < protocol::kMaxInFlight &&
                           client.output.size() < kMaxPendingOutput;
     const std::uint32_t wanted = (may_read ? std::uint32_t{EPOLLIN} : 0U) | (client.output.empty() ? 0U : EPOLLOUT);
     if (wanted == client.events) return;
@@ -246,7 +280,11 @@ void Gate::settle(ConnectionId id, Client& client) {
 }
 
 void Gate::drop(ConnectionId id) {
-    if (clients_.erase(id) > 0) tell({.type = MessageType::closed, .connection = id});
+    const auto dropped = clients_.extract(id);
+    if (dropped.empty()) return;
+    tell({.type = MessageType::closed, .connection = id});
+    shares_.give_back(dropped.mapped().uid, dropped.mapped().in_flight);
+    serve_waiting(dropped.mapped().uid);
 }
 
 bool Gate::has_expired(const Client& client, BootTime t) const {

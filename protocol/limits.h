@@ -18,6 +18,7 @@ inline constexpr std::size_t kMaxResult =
 inline constexpr std::size_t kMaxConnections = 256;
 inline constexpr std::size_t kMaxConnectionsPerUid = 32;  // root is exempt
 inline constexpr std::size_t kMaxInFlight = 32;           // requests of one connection
+inline constexpr std::size_t kMaxInFlightPerUid = 32;     // requests of all its connections; root is exempt
 inline constexpr Micros kFrameTimeout = 5s;               // from a frame's first byte to its last
 inline constexpr Micros kIdleTimeout = 5min;
 inline constexpr Micros kWriteTimeout = 30s;  // a client that does not take its answers

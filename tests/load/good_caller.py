@@ -24,8 +24,8 @@ KINDS = ("kept", "anew", "kept", "action")
 
 def connect(path: str) -> wire.Connection:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(path)  # waits while the queue is full; with a timeout set it would fail at once
     sock.settimeout(60)
-    sock.connect(path)
     return wire.Connection(sock)
 
 
