@@ -66,6 +66,17 @@ class Limits(daemon.Scenario):
             self.assertCode(connection.ask(self.d.request("status")), "ok")
 
     @daemon.needs_root
+    def test_many_uids_together_do_not_lock_out_another(self):
+        """When eight uids hold what they get, there is room left for a ninth and for root."""
+        for uid in range(60001, 60009):
+            for connection in self.d.connect_as(uid, count=32)[0]:
+                self.stack.enter_context(connection)
+        (late,) = self.d.connect_as(60009)[0]
+        self.stack.enter_context(late)
+        self.assertCode(late.ask(self.d.request("status")), "peer_not_allowed")
+        self.assertCode(self.d.ask("status"), "ok")
+
+    @daemon.needs_root
     def test_the_257th_connection_is_busy(self):
         """256 connections in all, root included; the next gets busy."""
         for _ in range(256):
