@@ -27,7 +27,9 @@ PAIRS = 3
 WINDOW = SECONDS / PAIRS
 RATE = 120  # requests a second of the good caller
 REMEMBERED = 2  # KiB for the answer to a good request, which the executor keeps for ten minutes
-RATIO = 5  # how much longer it may wait
+# How much longer it may wait. A window of a second or two has too few requests for a p99, and a test beside which others
+# are built has a noisy one: there the bound is only to find what is out of all proportion.
+RATIO = 5 if SECONDS >= 30 else 25
 CALLER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "good_caller.py")
 NUMBERED_FROM = 70000  # uids
 
@@ -276,7 +278,7 @@ class Load(daemon.Scenario):
         self.under(Enemy("connect", None, 100, 1000, uids=2), Enemy("slow", "forged", 50, None, uids=2))
         print("\ntoo_few_descriptors", flush=True)
         self.check_processes()
-        self.assertIn("accept: Too many open files", self.d.journal(), "the limit was not hit")
+        self.assertGreaterEqual(max(s.executor_fds for s in self.samples), 63, "the limit was not hit")
         self.served_again(self.uids - 1)
         self.check_log()
 

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 using namespace luminous_healing;
-using executor::ConnectionId;
 using executor::Shares;
 using protocol::kMaxInFlightPerUid;
 
