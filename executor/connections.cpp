@@ -68,7 +68,9 @@ Expected<Connection> Connections::identify(int socket) {
 bool Connections::is_full_for(uid_t uid) const {
     if (connections_.size() >= protocol::kMaxConnections) return true;
     const auto found = per_uid_.find(uid);
-    return uid != 0 && found != per_uid_.end() && found->second >= protocol::kMaxConnectionsPerUid;
+    if (uid == 0 || found == per_uid_.end()) return false;
+    const bool crowded = connections_.size() >= protocol::kMaxConnections - protocol::kSpareConnections;
+    return found->second >= (crowded ? protocol::kMaxConnectionsInCrowd : protocol::kMaxConnectionsPerUid);
 }
 
 ConnectionId Connections::add(Connection connection) {

@@ -26,6 +26,7 @@ using protocol::Code;
 
 namespace {
 
+constexpr int kAcceptBatch = 64;            // connections taken in one turn: a flood of them is not all there is to do
 constexpr Micros kAcceptPause = 100ms;      // after accept(2) failed for want of memory or descriptors
 constexpr Micros kGateCheck = 5s;           // how often the gate must give a sign of life
 constexpr Micros kGateRestartDelay = 50ms;  // grows with every loss in a row, so that a broken gate does not spin
@@ -191,7 +192,7 @@ void Executor::watch_signals() {
 
 void Executor::on_accept() {
     if (!gate_.is_up()) return loop_.set_io_events(accept_, 0);  // until there is a gate to read them
-    while (true) {
+    for (int i = 0; i < kAcceptBatch; ++i) {
         UniqueFd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (socket.valid()) {
             accept_one(std::move(socket));
@@ -212,7 +213,7 @@ void Executor::accept_one(UniqueFd socket) {
     }
     if (connections_.is_full_for(connection->peer.uid)) return refuse_connection(socket, *connection);
     const uid_t uid = connection->peer.uid;
-    gate_.add_connection(connections_.add(std::move(*connection)), uid, socket);
+    gate_.add_connection(connections_.add(std::move(*connection)), uid, std::move(socket));
 }
 
 /// One line that needs no key, and away.

@@ -6,6 +6,7 @@
 #include "executor/confinement.h"
 #include "executor/event_loop.h"
 #include "executor/logging.h"
+#include "executor/shares.h"
 #include "protocol/envelope.h"
 #include "protocol/framing.h"
 #include "protocol/json_writer.h"
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace luminous_healing::executor {
@@ -39,6 +41,7 @@ struct Client {
     std::uint32_t events = EPOLLIN;
     std::string output;
     std::size_t in_flight = 0;
+    bool waiting = false;           ///< with a frame, for its turn among the connections of its uid
     bool no_more_requests = false;  ///< end of input, a version 1 request, or a malformed one
     bool close_when_written = false;
     BootTime last_activity;
@@ -61,7 +64,9 @@ private:
     void on_client(ConnectionId id, std::uint32_t ready);
     void listen_to(ConnectionId id, std::uint32_t ready);
     [[nodiscard]] bool read_some(Client& client);
-    void take_frames(ConnectionId id, Client& client);
+    void take_frames(ConnectionId id, Client& client, bool its_turn = false);
+    void count_request(Client& client);
+    void serve_waiting(std::uint64_t uid);
     void forward(ConnectionId id, Client& client, std::string_view frame);
     void malformed(ConnectionId id, Client& client, const std::string& why);
     void answer_liveness(Client& client, std::string_view text);
@@ -81,6 +86,7 @@ private:
     Outbox outbox_;                       // empty at the end of each turn
     std::vector<ConnectionId> answered_;  // in this turn; their bytes leave together
     std::unordered_map<ConnectionId, Client> clients_;
+    Shares shares_;
     std::unordered_map<std::uint64_t, unsigned> probes_;  // by uid, in the current window
     BootTime probes_since_;
 };
@@ -116,7 +122,10 @@ void Gate::obey(const Message& message, UniqueFd fd) {
             if (found == clients_.end()) return;
             Client& client = found->second;
             client.output += message.fields[0];
-            if ((message.number & kAnswersRequest) != 0 && client.in_flight > 0) --client.in_flight;
+            if ((message.number & kAnswersRequest) != 0 && client.in_flight > 0) {
+                --client.in_flight;
+                shares_.give_back(client.uid, 1);
+            }
             if ((message.number & kCloseAfter) != 0) client.close_when_written = client.no_more_requests = true;
             if (answered_.empty() || answered_.back() != message.connection) answered_.push_back(message.connection);
             return;
@@ -129,13 +138,16 @@ void Gate::obey(const Message& message, UniqueFd fd) {
 void Gate::serve(ConnectionId id) {
     const auto found = clients_.find(id);
     if (found == clients_.end()) return;
+    const auto uid = found->second.uid;
     if (!write_some(found->second)) return drop(id);
     take_frames(id, found->second);
     settle(id, found->second);
+    serve_waiting(uid);
 }
 
 void Gate::add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd) {
-    if (!fd.valid()) return;
+    // Without a free descriptor the kernel drops the one that rode along. Untold, the executor would count it for ever.
+    if (!fd.valid()) return tell({.type = MessageType::closed, .connection = id});
     Client client;
     client.uid = uid;
     client.last_activity = now().boot;
@@ -158,10 +170,10 @@ void Gate::listen_to(ConnectionId id, std::uint32_t ready) {
     if ((ready & EPOLLOUT) != 0 && !write_some(client)) return drop(id);
     if ((ready & (EPOLLIN | EPOLLHUP)) != 0 && (client.events & EPOLLIN) != 0) {
         if (!read_some(client)) return drop(id);
-        take_frames(id, client);
     } else if ((ready & EPOLLHUP) != 0) {
         return drop(id);  // both directions are gone and nothing is left to read
     }
+    take_frames(id, client);
     settle(id, client);
 }
 
@@ -180,16 +192,38 @@ bool Gate::read_some(Client& client) {
     return true;
 }
 
-void Gate::take_frames(ConnectionId id, Client& client) {
+void Gate::take_frames(ConnectionId id, Client& client, bool its_turn) {
     while (!client.close_when_written && client.in_flight < protocol::kMaxInFlight &&
            client.output.size() < kMaxPendingOutput) {
         switch (client.splitter.poll()) {
             case FrameSplitter::State::incomplete: return;
             case FrameSplitter::State::oversize: return malformed(id, client, "a frame longer than 65536 bytes");
             case FrameSplitter::State::garbage: return malformed(id, client, "a frame that does not begin with {");
-            case FrameSplitter::State::frame: forward(id, client, client.splitter.take()); break;
+            case FrameSplitter::State::frame:
+                if (!shares_.admits(client.uid, std::exchange(its_turn, false))) {
+                    if (!std::exchange(client.waiting, true)) shares_.wait(client.uid, id);
+                    return;
+                }
+                forward(id, client, client.splitter.take());
+                break;
         }
         client.frame_started = client.last_activity;  // the next frame's time begins at the earliest now
+    }
+}
+
+void Gate::count_request(Client& client) {
+    ++client.in_flight;
+    shares_.take(client.uid);
+}
+
+/// In turn one frame of each connection of that uid that waits, as far as there is room.
+void Gate::serve_waiting(std::uint64_t uid) {
+    while (const auto id = shares_.next(uid)) {
+        const auto found = clients_.find(*id);
+        if (found == clients_.end()) continue;
+        found->second.waiting = false;
+        take_frames(*id, found->second, true);
+        settle(*id, found->second);
     }
 }
 
@@ -211,7 +245,7 @@ void Gate::forward(ConnectionId id, Client& client, std::string_view frame) {
         client.close_when_written = client.no_more_requests = true;
         return answer_liveness(client, protocol::write_response_v1(alive, "status"));
     }
-    ++client.in_flight;
+    count_request(client);
     if (const auto* const v2 = std::get_if<protocol::EnvelopeV2>(&*envelope)) {
         const std::string_view mac{v2->mac.bytes.data(), v2->mac.bytes.size()};
         return tell({.type = MessageType::request_v2, .connection = id, .fields = {v2->caller, mac, v2->request}});
@@ -227,7 +261,7 @@ void Gate::forward(ConnectionId id, Client& client, std::string_view frame) {
 /// Framing can no longer be trusted after this, so nothing more is read. The executor records it and answers.
 void Gate::malformed(ConnectionId id, Client& client, const std::string& why) {
     client.no_more_requests = true;
-    ++client.in_flight;
+    count_request(client);
     client.splitter = FrameSplitter();
     const std::string reason = printable_line(why, 200);
     tell({.type = MessageType::malformed, .connection = id, .fields = {reason}});
@@ -261,7 +295,7 @@ void Gate::settle(ConnectionId id, Client& client) {
     const bool done = client.close_when_written || (client.no_more_requests && client.in_flight == 0 &&
                                                     client.splitter.poll() != FrameSplitter::State::frame);
     if (done && client.output.empty()) return drop(id);
-    const bool may_read = !client.no_more_requests && client.in_flight < protocol::kMaxInFlight &&
+    const bool may_read = !client.no_more_requests && !client.waiting && client.in_flight < protocol::kMaxInFlight &&
                           client.output.size() < kMaxPendingOutput;
     const std::uint32_t wanted = (may_read ? std::uint32_t{EPOLLIN} : 0U) | (client.output.empty() ? 0U : EPOLLOUT);
     if (wanted == client.events) return;
@@ -270,7 +304,11 @@ void Gate::settle(ConnectionId id, Client& client) {
 }
 
 void Gate::drop(ConnectionId id) {
-    if (clients_.erase(id) > 0) tell({.type = MessageType::closed, .connection = id});
+    const auto dropped = clients_.extract(id);
+    if (dropped.empty()) return;
+    tell({.type = MessageType::closed, .connection = id});
+    shares_.give_back(dropped.mapped().uid, dropped.mapped().in_flight);
+    serve_waiting(dropped.mapped().uid);
 }
 
 bool Gate::has_expired(const Client& client, BootTime t) const {

@@ -45,6 +45,9 @@ constexpr std::size_t kBatch = 256;             // messages taken in one turn be
     ::_exit(1);
 }
 
+/// The channel is full, or as many descriptors as a process may have are under way in it (unix(7), ETOOMANYREFS).
+bool must_wait(const Error& error) { return error.system_error == EAGAIN || error.system_error == ETOOMANYREFS; }
+
 }  // namespace
 
 /// The last answers are in the channel: the gate passes them on, meets its end, and ends. One that does not is killed.
@@ -95,9 +98,8 @@ void GateLink::lost(const std::string& why) {
     });
 }
 
-void GateLink::add_connection(ConnectionId id, uid_t uid, const UniqueFd& socket) {
-    UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-    send(encode({.type = MessageType::connection, .connection = id, .number = uid}), std::move(copy));
+void GateLink::add_connection(ConnectionId id, uid_t uid, UniqueFd socket) {
+    send(encode({.type = MessageType::connection, .connection = id, .number = uid}), std::move(socket));
 }
 
 void GateLink::write(ConnectionId id, std::string_view bytes, std::uint64_t flags) {
@@ -120,7 +122,7 @@ void GateLink::send(std::string bytes, UniqueFd fd) {
 void GateLink::flush() {
     if (!channel_.valid()) return;
     const auto sent = outbox_.flush(channel_.get());
-    if (!sent && sent.error().system_error != EAGAIN) return lost(sent.error().message);
+    if (!sent && !must_wait(sent.error())) return lost(sent.error().message);
     if (is_full_ == !sent) return;
     is_full_ = !sent;
     loop_.set_io_events(io_, is_full_ ? EPOLLIN | EPOLLOUT : EPOLLIN);

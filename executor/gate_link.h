@@ -33,7 +33,7 @@ public:
     /// Starts the program anew as `--gate` (it never shares memory with us), as `run_as` when we are root.
     [[nodiscard]] Expected<void> start(const std::optional<Credentials>& run_as);
 
-    void add_connection(ConnectionId id, uid_t uid, const UniqueFd& socket);
+    void add_connection(ConnectionId id, uid_t uid, UniqueFd socket);
     void write(ConnectionId id, std::string_view bytes, std::uint64_t flags);
     /// Asks for a sign of life; lost() if the last one was never answered.
     void ping();

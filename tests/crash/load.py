@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -49,11 +50,21 @@ def ran(made):
         return []
 
 
+def is_log_file(name):
+    """Written to now, rotated by the daemon, or renamed by logrotate."""
+    return re.fullmatch(r"audit\.json(?:[.-]\d+)?", name) is not None
+
+
+def _first_seq(path):
+    with open(path, "rb") as file:
+        line = file.readline()
+    return json.loads(line)["seq"] if line else sys.maxsize
+
+
 def log_files(made):
     """The files of the log, oldest first."""
-    base = os.path.basename(made.log_path)
-    names = [n for n in os.listdir(made.log_folder) if n == base or (n.startswith(base + ".") and n[len(base) + 1:].isdigit())]
-    return [os.path.join(made.log_folder, name) for name in sorted(n for n in names if n != base) + [base]]
+    return sorted((os.path.join(made.log_folder, name) for name in os.listdir(made.log_folder) if is_log_file(name)),
+                  key=_first_seq)
 
 
 def all_records(made):

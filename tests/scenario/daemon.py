@@ -304,7 +304,11 @@ class Daemon:
     def connect(self):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(PATIENCE)
-        sock.connect(self.socket_path)
+        try:
+            sock.connect(self.socket_path)
+        except OSError:
+            sock.close()
+            raise
         return wire.Connection(sock)
 
     def connect_as(self, uid, gid=NOBODY, count=1):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import subprocess
 
 import daemon
 
@@ -64,6 +65,26 @@ class Limits(daemon.Scenario):
         for _ in range(40):
             connection = self.stack.enter_context(self.d.connect())
             self.assertCode(connection.ask(self.d.request("status")), "ok")
+
+    @daemon.needs_root
+    def test_many_uids_together_do_not_lock_out_another(self):
+        """When eight uids hold what they get, there is room left for a ninth and for root."""
+        for uid in range(60001, 60009):
+            for connection in self.d.connect_as(uid, count=32)[0]:
+                self.stack.enter_context(connection)
+        (late,) = self.d.connect_as(60009)[0]
+        self.stack.enter_context(late)
+        self.assertCode(late.ask(self.d.request("status")), "peer_not_allowed")
+        self.assertCode(self.d.ask("status"), "ok")
+
+    @daemon.needs_root
+    def test_who_is_not_in_the_group_reaches_nothing(self):
+        """A uid outside of the socket's group is refused by the kernel; the daemon does not hear of it."""
+        program = f'import socket; socket.socket(socket.AF_UNIX).connect("{self.d.socket_path}")'
+        tried = subprocess.run(["/usr/bin/python3", "-c", program], user=60010, group=60010, extra_groups=[], cwd="/",
+                               stderr=subprocess.PIPE, check=False)
+        self.assertIn(b"PermissionError", tried.stderr)
+        self.assertEqual(self.d.events("decision"), [])
 
     @daemon.needs_root
     def test_the_257th_connection_is_busy(self):
