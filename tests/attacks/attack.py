@@ -1,0 +1,41 @@
+"""What the attack tests share: the real daemon of tests/scenario, the log's helpers of tests/crash, and raw requests."""
+
+import os
+import sys
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path += [os.path.join(TESTS, "scenario"), os.path.join(TESTS, "crash")]  # behind ours: their test files have our names
+
+import daemon  # noqa: E402
+import wire  # noqa: E402
+
+# An action that leaves a line in work/ran each time that it runs.
+MARK = """
+[actions.mark]
+command = ["/bin/sh", "-c", "echo ran >> @WORK@/ran"]
+writes = ["@WORK@"]
+rate_limit = { limit = 100000, window = "1h" }
+"""
+
+
+class Attack(daemon.Scenario):
+    """A scenario whose daemon is attacked: what must not happen is that something runs."""
+
+    def signed(self, d, body, caller=None):
+        """A request with exactly these bytes as its value, well signed; @TIME@ is filled in."""
+        caller = caller or d.CALLER
+        raw = body.encode() if isinstance(body, str) else body
+        return wire.Request(d.keys[caller], caller, None, raw=raw.replace(b"@TIME@", wire.timestamp().encode()))
+
+    def answers(self, d, data):
+        """The answers to these bytes, and then the end of the stream."""
+        with d.connect() as connection:
+            connection.send(data)
+            connection.end_of_requests()
+            return [wire.Answer(line + b"\n") for line in connection.rest().splitlines()]
+
+    def assertNothingRan(self, d):
+        """No command left its line, and none was allowed to."""
+        self.assertEqual(self.lines(d), [])
+        self.assertEqual(d.events("outcome"), [])
+        self.assertEqual(d.events("decision", decision="allow"), [])
