@@ -1,6 +1,11 @@
 """What is signed, and how a MAC is held against it."""
 
+import glob
+import os
+import re
+
 import attack
+import daemon
 import wire
 
 FLIPS = 0x01, 0x20, 0x80
@@ -52,6 +57,20 @@ class Signature(attack.Attack):
         self.assertNothingRan(self.d)
         self.assertCode(self.d.repeat(request), "ok")
 
+    def test_A14_macs_are_compared_in_constant_time(self):
+        """The one comparison of MACs is OpenSSL's CRYPTO_memcmp, and the daemon is linked with it."""
+        with open(os.path.join(daemon.SOURCE, "protocol", "mac.cpp"), encoding="utf-8") as file:
+            body = re.search(r"bool Mac::equals\(.*?\n}", file.read(), re.DOTALL)
+        self.assertRegex(body[0], r"\{\s*return CRYPTO_memcmp\(bytes\.data\(\), other\.bytes\.data\(\), bytes\.size\(\)\) == 0;\s*\}")
+        with open(os.path.join(daemon.SOURCE, "protocol", "mac.h"), encoding="utf-8") as file:
+            self.assertNotIn("operator==", file.read())
+        for folder in "protocol", "policy", "executor":
+            for path in glob.glob(os.path.join(daemon.SOURCE, folder, "*.cpp")):
+                with open(path, encoding="utf-8") as file:
+                    self.assertNotRegex(file.read(), r"(?i)mac(_hex)?(->|\.)?(bytes|hex\(\))? ?[!=]= (?!nullptr)", path)
+        with open(daemon.BINARY, "rb") as file:
+            self.assertIn(b"\0CRYPTO_memcmp\0", file.read())
+
     def refusals(self, data):
         answers = self.answers(self.d, data)
         self.assertEqual(len(answers), 1, data)
@@ -60,4 +79,4 @@ class Signature(attack.Attack):
 
 
 if __name__ == "__main__":
-    attack.daemon.main()
+    daemon.main()
