@@ -1,6 +1,7 @@
 """What the attack tests share: the real daemon of tests/scenario, the log's helpers of tests/crash, and raw requests."""
 
 import os
+import subprocess
 import sys
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -18,8 +19,31 @@ rate_limit = { limit = 100000, window = "1h" }
 """
 
 
+# Actions on units are available where systemd and its bus are to be seen, sd_booted(3). On a machine that was booted
+# without, the daemon is given a mount namespace with both. There it decides; what it would run finds nobody to ask.
+BOOTED = "/run/systemd/system"
+AS_IF_BOOTED = """
+mount -t tmpfs none /run/systemd && mkdir /run/systemd/system || exit
+"$0" -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/systemd/private")'
+exec "$@"
+"""
+
+
 class Attack(daemon.Scenario):
     """A scenario whose daemon is attacked: what must not happen is that something runs."""
+
+    def start_where_units_are(self, text):
+        """A daemon to which actions on units are available."""
+        if os.path.isdir(BOOTED):
+            return self.start(text)
+        if not daemon.ROOT:
+            self.skipTest("needs root, or a machine booted with systemd")
+        d = self.make(text)
+        d.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", AS_IF_BOOTED,
+                                      sys.executable, daemon.BINARY, "--config", d.config_path], env=d.environment(),
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        d.watch().await_notification("READY=1")
+        return d
 
     def signed(self, d, body, caller=None):
         """A request with exactly these bytes as its value, well signed; @TIME@ is filled in."""

@@ -1,6 +1,5 @@
 """What is around a privileged program when it starts: its arguments, its environment, who executed it."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ HOSTILE = {"PATH": "/tmp/evil:.", "IFS": "x", "ENV": "/tmp/evil", "BASH_ENV": "/
            "LC_ALL": "\x1b[2J", "TZ": ":/etc/shadow", "GCONV_PATH": "/tmp/evil", "CHARSET": "//EVIL", "SHELL": "/tmp/evil",
            "TMPDIR": "/tmp/evil", "HOME": "/tmp/evil", "OPENSSL_CONF": "/tmp/evil", "LOCPATH": "/tmp/evil",
            "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/tmp/evil", "LISTEN_FDS": "x", "LISTEN_PID": "x", "TERM": "%s%n",
-           "COLUMNS": "-1", "PYTHONPATH": "/tmp/evil", "PERL5LIB": "/tmp/evil", "HOSTILE": "yes", "=": "odd"}
+           "COLUMNS": "-1", "PYTHONPATH": "/tmp/evil", "PERL5LIB": "/tmp/evil", "HOSTILE": "yes"}
 # A program without any argument, not even its own name, as pkexec did not expect it.
 NO_ARGUMENTS = """
 import ctypes, os, sys

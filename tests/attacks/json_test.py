@@ -6,7 +6,7 @@ import daemon
 BODY = '{"id":"@ID@","action":"mark","parameters":{"n":1},"timestamp":"@TIME@"}'
 ACTION = """
 [actions.mark]
-command = ["/bin/sh", "-c", "echo ran >> @WORK@/ran", "sh", "{n}", "{text}"]
+command = ["/bin/sh", "@WORK@/../mark", "{n}", "{text}"]
 writes = ["@WORK@"]
 parameters.n = { type = "integer" }
 parameters.text = { type = "string", pattern = ".*", required = false, default = "x" }
@@ -32,7 +32,9 @@ HOSTILE = {
 class Json(attack.Attack):
     def setUp(self):
         super().setUp()
-        self.d = self.start(ACTION)
+        self.d = self.make(ACTION)
+        self.script(self.d, "mark", f"echo ran >> {self.d.work}/ran\n")
+        self.d.start()
         self.gate = self.d.confined_gate()
         self.count = 0
 

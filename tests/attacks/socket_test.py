@@ -157,7 +157,7 @@ class Socket(attack.Attack, starting.Starting):
         self.assertRefusesToStart(second, "is not a socket")
         self.assertTrue(os.path.isfile(second.socket_path))
 
-    def test_A17_an_impostor_in_the_socket_s_place_is_exposed(self):
+    def test_A17_an_impostor_in_the_place_of_the_socket_is_exposed(self):
         """Whoever rebinds the path has no key: no forged, unsigned or second-hand success is believed by a client."""
         d = self.start(attack.MARK)
         genuine = d.repeat(d.request("mark", id="genuine"))
