@@ -1,6 +1,7 @@
 """What the attack tests share: the real daemon of tests/scenario, the log's helpers of tests/crash, and raw requests."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,10 @@ rate_limit = { limit = 100000, window = "1h" }
 """
 
 
+# Of a process with more capabilities than it has itself the daemon may not see the program, ptrace(2). It is root's here,
+# its capabilities cut: what this prefixes has none.
+BARE = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if daemon.ROOT else []
+
 # Actions on units are available where systemd and its bus are to be seen, sd_booted(3). On a machine that was booted
 # without, the daemon is given a mount namespace with both. There it decides; what it would run finds nobody to ask.
 BOOTED = "/run/systemd/system"
@@ -27,6 +32,16 @@ mount -t tmpfs none /run/systemd && mkdir /run/systemd/system || exit
 "$0" -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/systemd/private")'
 exec "$@"
 """
+
+
+def ask_by_program(d, request, program):
+    """The answer to a request that this netcat has sent, which has connected itself."""
+    done = subprocess.run([*BARE, program, "-N", "-U", d.socket_path], input=request.frame, capture_output=True, check=True)
+    return wire.Answer(done.stdout, request)
+
+
+def netcat():
+    return shutil.which("nc.openbsd") or shutil.which("nc")
 
 
 class Attack(daemon.Scenario):

@@ -77,16 +77,10 @@ class Records(attack.Attack):
 
     def test_A20_the_name_of_a_program_breaks_out_of_nothing(self):
         """The peer's program may be called anything; its path in the record is one printable line."""
-        netcat = shutil.which("nc.openbsd") or shutil.which("nc")
-        # The daemon, its capabilities cut, may not look at a process that has more of them, ptrace(2).
-        bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if daemon.ROOT else []
         d = self.start(LIMITED)
         path = os.path.join(d.folder, 'nc\n{"seq":1}\x1b[2J')
-        shutil.copy(netcat, path)
-        request = d.request("say", {"text": "a"})
-        done = subprocess.run([*bare, path, "-N", "-U", d.socket_path], input=request.frame, capture_output=True,
-                              check=True)
-        self.assertCode(wire.Answer(done.stdout, request), "ok")
+        shutil.copy(attack.netcat(), path)
+        self.assertCode(attack.ask_by_program(d, d.request("say", {"text": "a"}), path), "ok")
         exe = d.events("decision")[0]["peer"]["exe"]
         self.assertIn(os.path.basename(d.folder), exe)
         self.assertIsNone(CONTROL.search(exe), repr(exe))
