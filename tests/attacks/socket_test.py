@@ -51,7 +51,7 @@ class Socket(attack.Attack, starting.Starting):
         """Given this socket it does not start, and the socket is as it was."""
         path = listener.getsockname()
         self.spawn_with_socket(d, listener)
-        self.assertNotEqual(d.wait(), 0)
+        self.assertNotEqual(self.assertEndsBeforeReady(d), 0)
         self.assertRegex(d.journal(), says)
         if isinstance(path, str):
             self.assertTrue(os.path.exists(path))

@@ -35,11 +35,23 @@ class Starting(daemon.Scenario):
 
     def assertRefusesToStart(self, d, says, status=1):
         """It ends by itself with this status and one clear message, and has left neither socket nor process."""
-        found, _, stderr = self.run_it(d)
+        seen = len(d.stderr)
+        d.spawn()
+        found = self.assertEndsBeforeReady(d)
+        stderr = "\n".join(d.stderr[seen:])
         self.assertEqual(found, status, stderr)
         self.assertRegex(stderr, says)
-        self.assertNotIn("READY", stderr)
+        self.assertNotRegex(stderr, daemon.SANITIZER)
         return stderr
+
+    def assertEndsBeforeReady(self, d):
+        """Its exit status."""
+        try:
+            d.await_notification("READY=1")
+        except AssertionError:  # it has ended
+            return d.wait()
+        d.stop()
+        return self.fail("it started:\n" + d.journal())
 
     def spawn_with_socket(self, d, listener):
         """Executes the daemon with this socket, as systemd does."""
