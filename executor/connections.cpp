@@ -52,7 +52,7 @@ bool still_lives(int pidfd) {
 }  // namespace
 
 Expected<Connection> Connections::identify(int socket) {
-    ucred credentials{};
+    ucred credentials{0, static_cast<uid_t>(-1), static_cast<gid_t>(-1)};  // not root, should nothing be filled in
     socklen_t length = sizeof credentials;
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0 || length != sizeof credentials)
         return fail_errno("getsockopt SO_PEERCRED");

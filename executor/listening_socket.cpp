@@ -8,6 +8,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstring>
+
 namespace luminous_healing::executor {
 namespace {
 
@@ -47,6 +50,33 @@ Expected<void> clear_path(const std::string& path, const sockaddr_un& address) {
     return {};
 }
 
+/// The path of a socket that somebody else has bound.
+Expected<std::string> path_of(int fd) {
+    sockaddr_un address{};
+    socklen_t length = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return fail_errno("getsockname");
+    if (length <= offsetof(sockaddr_un, sun_path) || address.sun_path[0] != '/')
+        return fail(
+            "the socket that systemd passed is not a path in the file system, so nothing keeps anybody from "
+            "connecting; give the socket unit ListenStream=/run/luminous-healing.sock");
+    return std::string(address.sun_path, ::strnlen(address.sun_path, length - offsetof(sockaddr_un, sun_path)));
+}
+
+/// Who may connect is the affair of its mode, unix(7), and its owner can change that.
+Expected<void> check_passed(int fd) {
+    const auto path = path_of(fd);
+    if (!path) return tl::unexpected(path.error());
+    struct stat status {};
+    if (::lstat(path->c_str(), &status) != 0) return fail_errno("the socket that systemd passed, " + *path);
+    if (!S_ISSOCK(status.st_mode)) return fail(*path + " is no longer the socket that systemd passed");
+    if ((status.st_mode & S_IWOTH) != 0)
+        return fail("every user can connect to " + *path + "; give the socket unit SocketMode=0660 and SocketGroup=");
+    if (status.st_uid != 0 && status.st_uid != ::geteuid())
+        return fail(*path + " belongs to uid " + std::to_string(status.st_uid) +
+                    ", who could open it to others; give the socket unit SocketUser=root");
+    return check_folder(*path);
+}
+
 Expected<void> give_to_group(const std::string& path, const std::string& group) {
     const ::group* const entry = ::getgrnam(group.c_str());
     if (entry == nullptr)
@@ -66,6 +96,7 @@ Expected<ListeningSocket> ListeningSocket::open(const policy::DaemonSettings& se
     if (passed == 1) {
         if (sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, nullptr, 0) <= 0)
             return fail("the socket that systemd passed is not a listening Unix stream socket");
+        if (auto ok = check_passed(SD_LISTEN_FDS_START); !ok) return tl::unexpected(ok.error());
         ::fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK);
         return ListeningSocket(UniqueFd(SD_LISTEN_FDS_START), {});
     }

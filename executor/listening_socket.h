@@ -12,7 +12,8 @@ namespace luminous_healing::executor {
 class ListeningSocket {
 public:
     /// Adopts the one socket that systemd passed, or binds `daemon.socket` with mode 0660 and its group. Refuses a
-    /// folder in which others could exchange the socket, a path that is no socket, and one that somebody serves.
+    /// folder in which others could exchange the socket, a passed socket that every user can open or that another
+    /// user owns, a path that is no socket, and one that somebody serves.
     [[nodiscard]] static Expected<ListeningSocket> open(const policy::DaemonSettings& settings);
     ListeningSocket(ListeningSocket&&) noexcept = default;
     ListeningSocket& operator=(ListeningSocket&&) = delete;

@@ -26,9 +26,7 @@ bool Journal::begin(const CallerName& caller, const RequestId& id, const protoco
     entry.timestamp = timestamp;
     entry.stale_at = stale_at;
     if (!entries_.emplace(key, std::move(entry)).second) return false;
-    const auto after =
-        std::upper_bound(stale_.begin(), stale_.end(), stale_at, [](BootTime t, const Due& due) { return t < due.at; });
-    stale_.insert(after, Due{stale_at, std::move(key)});
+    stale_.emplace(stale_at, std::move(key));
     return true;
 }
 
@@ -82,14 +80,14 @@ void Journal::drop_old_answers(BootTime now) {
 }
 
 void Journal::expire(BootTime now) {
-    while (!stale_.empty() && stale_.front().at <= now) {
-        const auto found = entries_.find(stale_.front().key);
+    while (!stale_.empty() && stale_.begin()->first <= now) {
+        const auto found = entries_.find(stale_.begin()->second);
         // The id may be in use again and not stale; executed ones are kept until there are too many of them.
         if (found != entries_.end() && found->second.stale_at <= now && !found->second.executed) {
             drop_response(found->second);
             entries_.erase(found);
         }
-        stale_.pop_front();
+        stale_.erase(stale_.begin());
     }
     drop_old_answers(now);
     while (executed_.size() > limits_.executed) forget_oldest_executed();

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,7 +90,8 @@ private:
 
     Limits limits_;
     std::unordered_map<std::string, Entry> entries_;
-    std::deque<Due> stale_;             // ids to forget unless executed, in order of stale_at
+    // Ids to forget unless executed. Callers choose their timestamps, so they come in no order.
+    std::multimap<BootTime, std::string> stale_;
     std::deque<Due> answers_;           // recorded answers, oldest first; some of ids forgotten meanwhile
     std::deque<std::string> executed_;  // ids of executed requests, oldest first
     std::size_t response_bytes_ = 0;

@@ -1,16 +1,13 @@
 """Windows and ids over kill -9, restart, reboot, suspend and clocks that somebody set, with the real daemon.
 
-A preloaded library gives the daemon other clocks and another boot id (tests/support/set_clocks); time is not waited for.
+A preloaded library gives the daemon other clocks and another boot id (clocks.py); time is not waited for.
 """
 
-import os
 import unittest
 
 import load  # noqa: F401: it knows where daemon.py is
-import daemon
-import wire
+import clocks
 
-PRELOAD = os.path.join(daemon.BUILD, "tests", "support", "libset_clocks.so")
 LIMIT, WINDOW = 3, 3600
 ACTIONS = f"""
 [actions.mark]
@@ -20,61 +17,10 @@ rate_limit = {{ limit = {LIMIT}, window = "{WINDOW}s" }}
 """
 
 
-class Clock(daemon.Scenario):
+class Clock(clocks.SetClocks):
     def setUp(self):
         super().setUp()
-        self.d = d = self.make(ACTIONS)
-        self.wall = self.boot = 0
-        self.boots = 0
-        self.clocks, self.boot_id = os.path.join(d.folder, "clocks"), os.path.join(d.folder, "boot_id")
-        d.env.update(LD_PRELOAD=PRELOAD, LUMINOUS_CLOCKS=self.clocks, LUMINOUS_BOOT_ID=self.boot_id,
-                     ASAN_OPTIONS="verify_asan_link_order=0")
-        with open("/proc/uptime", encoding="ascii") as file:
-            self.uptime = int(float(file.read().split()[0]))
-        self.set_clocks()
-        self.new_boot_id()
-        d.start()
-        if d.events("start")[0]["boot_id"] != "boot-1":
-            self.skipTest("the daemon was built so that its calls cannot be replaced")
-
-    def set_clocks(self, wall=0, boot=0):
-        """Moves the clocks by so many seconds."""
-        self.wall += wall
-        self.boot += boot
-        with open(self.clocks + ".new", "w", encoding="ascii") as file:
-            file.write(f"{self.wall} {self.boot}\n")
-        os.rename(self.clocks + ".new", self.clocks)
-
-    def pass_time(self, seconds):
-        """As when the machine was suspended: both clocks have gone on."""
-        self.set_clocks(seconds, seconds)
-
-    def new_boot_id(self):
-        self.boots += 1
-        with open(self.boot_id, "w", encoding="ascii") as file:
-            file.write(f"boot-{self.boots}\n")
-
-    def restart(self, orderly=False):
-        if orderly:
-            self.assertEqual(self.d.stop(), 0)
-        else:
-            self.d.kill9()
-        self.d.start()
-
-    def reboot(self, off=0, orderly=False):
-        """The boot clock begins anew; the wall clock goes on."""
-        if orderly:
-            self.assertEqual(self.d.stop(), 0)
-        else:
-            self.d.kill9()
-        self.set_clocks(off)
-        self.boot = 60 - self.uptime
-        self.set_clocks()
-        self.new_boot_id()
-        self.d.start()
-
-    def timestamp(self):
-        return wire.timestamp(self.wall)
+        self.start_with_clocks(ACTIONS)
 
     def ask(self, **members):
         return self.d.ask("mark", timestamp=self.timestamp(), **members)

@@ -4,36 +4,19 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 
 import daemon
+import starting
+from starting import BAD_CONFIG
 
 CONFIG = """
 [actions.hello]
 command = ["/bin/echo", "hello"]
 """
-BAD_CONFIG = 78  # EX_CONFIG
 
 
-class Start(daemon.Scenario):
-    def run_it(self, d, *arguments):
-        """Runs it to its end: (exit status, standard output, standard error)."""
-        done = subprocess.run([daemon.BINARY, "--config", d.config_path, *arguments], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=d.environment(), text=True,
-                              check=False)
-        self.assertNotRegex(done.stderr, daemon.SANITIZER)
-        return done.returncode, done.stdout, done.stderr
-
-    def assertRefusesToStart(self, d, says, status=1):
-        """It ends by itself with this status and one clear message, and has left neither socket nor process."""
-        found, _, stderr = self.run_it(d)
-        self.assertEqual(found, status, stderr)
-        self.assertRegex(stderr, says)
-        self.assertNotIn("READY", stderr)
-        return stderr
-
+class Start(starting.Starting):
     # --- where it does not start ---
 
     def test_a_second_daemon_on_the_same_socket(self):
@@ -332,16 +315,8 @@ class Start(daemon.Scenario):
     def test_an_inherited_socket_is_adopted_and_never_unlinked(self):
         """A17: a socket passed as systemd does is served, and is still there when the daemon has ended."""
         d = self.make(CONFIG)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(d.folder + "/passed")
-            listener.listen(8)
-            d.socket_path = d.folder + "/passed"
-            program = ('import os, sys\nos.dup2(int(sys.argv[1]), 3)\nos.environ.update(LISTEN_FDS="1", '
-                       'LISTEN_PID=str(os.getpid()))\nos.execv(sys.argv[2], sys.argv[2:])')
-            d.process = subprocess.Popen([sys.executable, "-I", "-c", program, str(listener.fileno()),
-                                          daemon.BINARY, "--config", d.config_path], stdin=subprocess.DEVNULL,
-                                         stderr=subprocess.PIPE, env=d.environment(), pass_fds=[listener.fileno()])
-            d.watch()
+        with starting.listening(d.folder + "/passed") as listener:
+            self.spawn_with_socket(d, listener)
             d.await_notification("READY=1")
             self.assertCode(d.ask("hello"), "ok")
             self.assertFalse(os.path.exists(d.folder + "/s"))

@@ -51,7 +51,7 @@ class Request:
         self.raw = raw
         try:
             self.id = json.loads(raw)["id"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.id = "unknown"
         self.mac = mac_of(key, REQUEST, raw)
 
