@@ -127,8 +127,9 @@ class Daemon:
 
     CALLER = "tester"
 
-    def __init__(self, folder, settings="", user=None, env=None):
+    def __init__(self, folder, settings="", user=None, env=None, binary=BINARY, **process):
         self.folder, self.user, self.env = folder, user, env or {}
+        self.binary, self.process_options = binary, process  # the options are those of subprocess.Popen
         self.socket_path = os.path.join(folder, "s")
         self.config_path = os.path.join(folder, "config.toml")
         self.key_folder = os.path.join(folder, "keys")
@@ -203,8 +204,9 @@ class Daemon:
         return {**kept, "NOTIFY_SOCKET": os.path.join(self.folder, "n"), **self.env}
 
     def spawn(self, *arguments):
-        self.process = subprocess.Popen([BINARY, "--config", self.config_path, *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.environment())
+        self.process = subprocess.Popen([self.binary, "--config", self.config_path, *arguments],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        env=self.environment(), **self.process_options)
         return self.watch()
 
     def watch(self):
