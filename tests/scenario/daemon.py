@@ -33,6 +33,14 @@ SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitiz
 RECORD_MEMBERS = {"timestamp", "request_id", "action", "parameters", "success", "duration_ms", "error", "seq", "event",
                   "boot_id", "host", "config", "chain"}
 
+
+def _is_sanitized():
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
+        return "\nLUMINOUS_SANITIZE:BOOL=ON\n" in file.read()
+    return False
+
+
+SANITIZED = _is_sanitized()
 needs_root = unittest.skipUnless(ROOT, "needs root: it acts as other users")
 
 PR_SET_CHILD_SUBREAPER = 36
