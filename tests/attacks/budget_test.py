@@ -31,15 +31,20 @@ class Budget(attack.Attack):
         self.assertEqual(len(d.events("outcome")), 1)
 
     def test_A27_a_log_that_cannot_be_read_back_is_no_fresh_budget(self):
-        """Without the log that windows are rebuilt from the daemon does not start; it never begins with full budgets."""
-        for harm in os.unlink, lambda path: os.truncate(path, 0):
+        """Without the log that windows are rebuilt from, or its key, the daemon does not start with full budgets, or at all."""
+        for harm in os.unlink, lambda path: os.unlink(path + ".key"), lambda path: self.overwrite(path + ".key"):
             d = self.start("[actions.a]\n" + ONE)
             d.log_was_harmed = True
             self.assertCode(d.ask("a"), "ok")
             self.assertEqual(d.stop(), 0)
             harm(d.log_path)
             self.assertNotEqual(d.spawn().wait(), 0)
-            self.assertIn("audit log", d.journal())
+            self.assertIn("audit.json", d.journal())
+
+    def overwrite(self, path):
+        size = os.path.getsize(path)
+        with open(path, "r+b") as file:
+            file.write(b"x" * size)
 
     def test_A28_an_action_s_budget_is_found_by_its_whole_name(self):
         """`restart` does not eat the budget of `restart_network`, nor a caller's that of a caller whose name begins alike."""

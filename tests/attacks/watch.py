@@ -5,7 +5,7 @@ import os
 import select
 import struct
 
-IN_CREATE, IN_MOVED_TO = 0x100, 0x80
+IN_MODIFY, IN_CREATE, IN_MOVED_TO = 0x2, 0x100, 0x80
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
 SHARED = "/tmp", "/var/tmp", "/dev/shm"
@@ -13,19 +13,24 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Watch:
-    """Names that come to be in these folders, from now on."""
+    """What happens to these paths from now on: names that come to be in folders, or other events."""
 
-    def __init__(self, *folders):
+    def __init__(self, *paths, events=IN_CREATE | IN_MOVED_TO):
         self._fd = LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        for folder in folders:
-            if LIBC.inotify_add_watch(self._fd, folder.encode(), IN_CREATE | IN_MOVED_TO) < 0:
-                raise OSError(ctypes.get_errno(), folder)
+        for path in paths:
+            if LIBC.inotify_add_watch(self._fd, path.encode(), events) < 0:
+                raise OSError(ctypes.get_errno(), path)
 
     def close(self):
         os.close(self._fd)
 
+    def wait(self):
+        """Returns when something has happened since the last call."""
+        select.select([self._fd], [], [])
+        os.read(self._fd, 65536)
+
     def created(self):
-        """Those since the last call."""
+        """The names since the last call."""
         names = []
         while select.select([self._fd], [], [], 0)[0]:
             events = os.read(self._fd, 65536)

@@ -191,7 +191,7 @@ class Daemon:
         written = "".join(parts).replace("@WORK@", self.work).replace("@UID@", str(os.geteuid()))
         for keys in re.findall(r"^key = (.*)$", written, re.MULTILINE):
             for name in re.findall(r'"([^"]+)"', keys):
-                if name not in self.keys:
+                if name not in self.keys and "/" not in name:  # what a test calls a key may be the machine's /dev/null
                     self.add_key(name)
         self.write_config(written)
         return self
