@@ -41,8 +41,8 @@ void default_signals() {
     sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-/// An executor that somebody started from a terminal has it for its controlling one, and so has each fork: what a worker
-/// runs could read there, or type for whoever sits before it (tty_ioctl(4), TIOCSTI).
+/// An executor that somebody started from a terminal has it for its controlling one, and so has each fork: what a
+/// worker runs could read there, or type for whoever sits before it (tty_ioctl(4), TIOCSTI).
 void leave_terminal() {
     const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
     if (terminal.valid()) (void)::ioctl(terminal.get(), TIOCNOTTY);

@@ -1,6 +1,6 @@
-// LD_PRELOAD: makes accept4(2) fail. LUMINOUS_ACCEPT_FAULTS names a file with "ERRNO TIMES": as soon as it is there that
-// many calls fail with that errno, and the file is removed. A call that would have waited or found nobody is let pass,
-// so that the fault meets somebody who is connecting.
+// LD_PRELOAD: makes accept4(2) fail. LUMINOUS_ACCEPT_FAULTS names a file with "ERRNO TIMES": as soon as it is there
+// that many calls fail with that errno, and the file is removed. A call that would have waited or found nobody is let
+// pass, so that the fault meets somebody who is connecting.
 
 #include <dlfcn.h>
 #include <poll.h>
