@@ -12,7 +12,7 @@ import lost_log
 
 class LostLog(lost_log.LostLog):
     def test_A23_a_log_deleted_or_replaced_stops_every_action(self):
-        """While the log is deleted, a symlink, a FIFO, a folder or another file, nothing runs; then the log tells of it."""
+        """While the log is deleted, a symlink, a FIFO, a folder or another file nothing runs; later it is told."""
         self.d = self.start(lost_log.CONFIG)
         self.d.log_was_harmed = True
         aim = os.path.join(self.d.folder, "aim")
@@ -31,7 +31,7 @@ class LostLog(lost_log.LostLog):
             file.write('{"forged":true}\n')
 
     def test_A23_an_action_whose_outcome_cannot_be_recorded_is_not_a_success(self):
-        """The log goes while an action runs: its answer is no success, and the outcome is recorded when the log is back."""
+        """The log goes while an action runs: its answer is no success, its outcome is recorded when it is back."""
         self.d = self.start(lost_log.CONFIG)
         hold, request = self.hold(self.d), self.d.request("hold")
         with self.d.connect() as connection:
@@ -47,7 +47,7 @@ class LostLog(lost_log.LostLog):
 
     @daemon.needs_root
     def test_A24_on_a_full_disk_what_frees_space_runs_and_is_recorded(self):
-        """At 100 % full other actions are refused; one that frees space runs from the reserve, intent and outcome recorded."""
+        """At 100 % full others are refused; what frees space runs, its intent and outcome recorded."""
         d, filler = self.start_on_small_disk(more="""
 [actions.make_room]
 command = ["/bin/rm", "@CACHE@/filler"]

@@ -37,7 +37,7 @@ yes '"\\"\\' | head -c 300000
 
 class Availability(attack.Attack):
     def test_A34_others_are_served_while_actions_run(self):
-        """While fifteen actions run, status and a sixteenth action are answered; none of the fifteen has to end for it."""
+        """While fifteen actions run, status and a sixteenth are answered; none of the fifteen has to end for it."""
         d = self.make()
         holds = [self.hold(d, f"hold{n}") for n in range(15)]
         script = self.script(d, "wait", f"#!/bin/sh\n[ $1 = 99 ] || exec cat {d.work}/hold$1\n")
@@ -67,7 +67,7 @@ class Availability(attack.Attack):
         return made
 
     def test_A35_a_thousand_slow_clients_do_not_hurt_a_good_one(self):
-        """A thousand clients that send half a frame: few are let in, all are sent away, a good one is served all the while."""
+        """A thousand clients with half a frame: few are let in, all sent away, a good one is served all the while."""
         count = 1000 if daemon.ROOT else 30  # a user's own connections are limited, and only root has another
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
@@ -89,7 +89,7 @@ class Availability(attack.Attack):
         self.assertEqual(len(d.events("decision", decision="allow")), len(d.events("outcome")))
 
     def test_A35_a_client_that_never_reads_is_held_back_and_then_sent_away(self):
-        """Nothing is buffered without bound for a client that reads nothing; others are served; at last it is hung up on."""
+        """For a client that reads nothing little is buffered, and at last it is hung up on; others are served."""
         d = self.start(attack.MARK)
         deaf = d.connect()
         self.addCleanup(deaf.close)
@@ -106,13 +106,13 @@ class Availability(attack.Attack):
         self.assertCode(d.ask("mark"), "ok")
 
     def test_A36_whatever_accept_says_the_daemon_goes_on(self):
-        """EINTR, EMFILE, ENFILE, ENOMEM, ENOBUFS and the peer's errors at accept: it lives, and serves who comes next."""
+        """EINTR, EMFILE, ENFILE, ENOMEM, ENOBUFS and others at accept: it lives, and serves who comes next."""
         d = self.make(attack.MARK)
         plan = os.path.join(d.folder, "faults")
         d.env.update(LD_PRELOAD=ACCEPT_FAULTS, LUMINOUS_ACCEPT_FAULTS=plan, ASAN_OPTIONS="verify_asan_link_order=0")
         d.start()
-        for error in (errno.EINTR, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EPERM,
-                      errno.EPROTO, errno.ENETDOWN):
+        for error in (errno.EINTR, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS,
+                      errno.EPERM, errno.EPROTO, errno.ENETDOWN):
             for times in 1, 3:
                 with open(plan, "w", encoding="ascii") as file:
                     file.write(f"{error} {times}")
@@ -152,7 +152,7 @@ class Availability(attack.Attack):
         self.assertEqual(len(self.lines(d)), 100)
 
     def test_A37_without_its_folders_it_says_which_and_leaves_nothing(self):
-        """The folder of log, keys or socket missing: an exit status, one clear line with its name, no socket, no process."""
+        """The folder of log, keys or socket missing: an exit status, a line with its name, no socket, no process."""
         for missing in "log", "keys", "run":
             d = self.make(attack.MARK)
             folder = os.path.join(d.folder, missing)
@@ -168,7 +168,7 @@ class Availability(attack.Attack):
             self.assertEqual(sorted(os.listdir(d.folder)), before)
 
     def test_A38_the_largest_answer_fits_a_reader_of_64_kib_and_the_action_ran_once(self):
-        """Output without end, all of it to be escaped: one answer within 64 KiB, and asking again runs nothing again."""
+        """Much output, all of it to be escaped: one answer within 64 KiB, and asking again runs nothing."""
         d = self.start_flood()
         request = d.request("flood")
         with d.connect() as connection:

@@ -31,7 +31,7 @@ class Budget(attack.Attack):
         self.assertEqual(len(d.events("outcome")), 1)
 
     def test_A27_a_log_that_cannot_be_read_back_is_no_fresh_budget(self):
-        """Without the log that windows are rebuilt from, or its key, the daemon does not start with full budgets, or at all."""
+        """Without the log that windows are rebuilt from, or its key, the daemon does not start."""
         for harm in os.unlink, lambda path: os.unlink(path + ".key"), lambda path: self.overwrite(path + ".key"):
             d = self.start("[actions.a]\n" + ONE)
             d.log_was_harmed = True
@@ -47,14 +47,14 @@ class Budget(attack.Attack):
             file.write(b"x" * size)
 
     def test_A28_an_action_s_budget_is_found_by_its_whole_name(self):
-        """`restart` does not eat the budget of `restart_network`, nor a caller's that of a caller whose name begins alike."""
+        """`restart` does not eat the budget of an action whose name begins with its own."""
         d = self.start("".join(f"[actions.{name}]\n{ONE}" for name in ("restart", "restart_all", "restart_all_now")))
         for name in "restart_all", "restart", "restart_all_now":
             self.assertCode(d.ask(name), "ok")
             self.assertCode(d.ask(name), "rate_limited")
 
     def test_A28_what_was_denied_or_only_planned_costs_no_budget(self):
-        """Denied parameters, actions, signatures and audiences, plans and repetitions count nothing; a grant counts one."""
+        """Denied parameters, actions, signatures, audiences, plans and repetitions count nothing; a grant counts."""
         d = self.start("""
 [callers.one]
 key = "one"
@@ -86,7 +86,8 @@ command = ["/bin/true"]
     def test_A28_a_caller_with_a_budget_of_its_own_starves_nobody(self):
         """A greedy caller meets its own limit before it has used up the action's for the others."""
         caller = '[callers.{0}]\nkey = "{0}"\nusers = [@UID@]\nactions = ["a"]\n'
-        d = self.start(caller.format("greedy") + 'rate_limit = { limit = 2, window = "1h" }\n' + caller.format("greedy-too") +
+        own = 'rate_limit = { limit = 2, window = "1h" }\n'
+        d = self.start(caller.format("greedy") + own + caller.format("greedy-too") +
                        '[actions.a]\ncommand = ["/bin/true"]\nrate_limit = { limit = 3, window = "1h" }')
         codes = [d.ask("a", caller="greedy")["code"] for _ in range(5)]
         self.assertEqual(codes, ["ok"] * 2 + ["rate_limited"] * 3)

@@ -15,7 +15,7 @@ ROTATE_SIZE = 128 * 1024
 
 class Tampering(tampering.Tampering):
     def test_A25_every_manipulation_at_sixty_places_is_found(self):
-        """Ten ways to tamper, also with the stolen current key, at 60 places each: 600 of 600 found, the true log passes."""
+        """Ten ways to tamper, also with the stolen current key, at 60 places each: all found; the true log passes."""
         d = self.write_logs()
         status, report, said = load.verify([d.log_folder], load.first_key(d), self.head)
         self.assertEqual((status, report["ok"]), (0, True), said)
@@ -46,7 +46,7 @@ class Tampering(tampering.Tampering):
 class Rotation(attack.Attack):
     def setUp(self):
         super().setUp()
-        self.d = self.start(attack.MARK, audit=f'rotate_size = "{ROTATE_SIZE // 1024}KiB"\nkeep = 100\nreserve = "128KiB"')
+        self.d = self.start(attack.MARK, audit='rotate_size = "128KiB"\nkeep = 100\nreserve = "128KiB"')
         self.d.log_was_harmed = True  # rotated, that is
         self.connection = self.d.connect()
         self.addCleanup(self.connection.close)
@@ -60,7 +60,7 @@ class Rotation(attack.Attack):
         return found
 
     def mark(self, reason):
-        """(the lengths of intent and outcome in the log, the answer) of one request with a reason of that many bytes."""
+        """(the lengths of intent and outcome, the answer) of one request with a reason of that many bytes."""
         request = self.d.request("mark", reason="r" * reason)
         answer = self.assertCode(self.connection.ask(request), "ok")
         return [len(line) for line in self.lines_with(request.id.encode())], answer
@@ -87,7 +87,7 @@ class Rotation(attack.Attack):
         self.d.start()
 
     def test_A26_a_record_that_fits_to_the_byte_fills_the_file_and_one_byte_more_begins_another(self):
-        """A file is filled to rotate_size exactly and never beyond; nothing is lost where one ends and the next begins."""
+        """A file is filled to rotate_size and never beyond; nothing is lost where one ends and the next begins."""
         for over in 0, 1:
             reason = self.fill_up_to(-over)
             before = len(load.log_files(self.d))

@@ -85,7 +85,7 @@ class HostileGate(attack.Attack):
                     return self.assertCode(wire.Answer(line, request), "ok")
 
     def test_A44_whatever_a_hostile_gate_sends_it_is_killed_and_replaced_and_nothing_runs(self):
-        """Garbage, false lengths, a message too long, one of the executor's own, a descriptor, a connection that is none."""
+        """Garbage, false lengths, too long, one of the executor's own, a descriptor, a connection that is none."""
         hold, running = self.hold(self.d), self.d.request("hold")
         with self.d.connect() as connection:  # it is lost with its gate
             connection.send(running.frame)

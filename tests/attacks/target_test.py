@@ -20,7 +20,7 @@ def start_time(pid):
 
 
 def spawn_as(pid, *command):
-    """A process with exactly this number (clone3(2), set_tid). Needs root; OSError where the kernel has no such thing."""
+    """A process with exactly this number (clone3(2), set_tid). Needs root."""
     wanted = ctypes.c_int(pid)
     arguments = (ctypes.c_uint64 * CLONE_ARGS)()
     arguments[4] = signal.SIGCHLD
@@ -46,7 +46,7 @@ class Target(attack.Attack):
 
     @daemon.needs_root
     def test_A29_a_process_that_has_the_number_of_another_by_now_is_spared(self):
-        """A number that was seen, then used again by another process: the start time given along with it spares that one."""
+        """A number that another process has by now: the start time given along with it spares that one."""
         d = self.start("[actions.kill_process]")
         meant = self.victim()
         pid, since = meant.pid, start_time(meant.pid)
@@ -61,7 +61,8 @@ class Target(attack.Attack):
             self.skipTest(str(error))
         self.addCleanup(os.waitpid, pid, 0)
         self.addCleanup(os.kill, pid, signal.SIGKILL)
-        answer = self.assertCode(d.ask("kill_process", {"pid": pid, "start_time": since, "signal": "KILL"}), "action_failed")
+        meant_before = {"pid": pid, "start_time": since, "signal": "KILL"}
+        answer = self.assertCode(d.ask("kill_process", meant_before), "action_failed")
         self.assertIn("not the one that was meant", answer["error"])
         self.assertTrue(daemon.is_alive(pid))
         self.assertCode(d.ask("kill_process", {"pid": pid, "start_time": start_time(pid), "signal": "KILL"}), "ok")
@@ -80,9 +81,13 @@ class Target(attack.Attack):
         self.assertGreaterEqual(int(found[2]), least, done.stdout)
 
     def test_A31_an_action_that_kills_its_own_daemon_is_recorded_and_never_run_again(self):
-        """Killed by its own action in the middle of it: the next daemon records that, says so when asked, and runs nothing."""
+        """Killed by its own action: the next daemon records that, says so when asked, and runs nothing."""
         d = self.make()
-        script = self.script(d, "suicide", f"#!/bin/sh\necho ran >>{d.work}/ran\nkill -KILL $PPID\nread x <{d.work}/never\n")
+        script = self.script(d, "suicide", f"""#!/bin/sh
+echo ran >>{d.work}/ran
+kill -KILL $PPID
+read x <{d.work}/never
+""")
         os.mkfifo(os.path.join(d.work, "never"))
         d.configure(f'[actions.suicide]\ncommand = ["/bin/sh", "{script}"]\nconfine = false').start()
         request = d.request("suicide")
@@ -111,7 +116,7 @@ class Target(attack.Attack):
         self.assertEqual([r["event"] for r in d.records()], ["start", "decision", "outcome", "stop"])
 
     def test_A32_garbage_collection_keeps_what_a_rollback_needs(self):
-        """Of generations the current, running, booted, newest and young are kept (tests/unit/actions); the lab has the rest."""
+        """The current, running, booted, newest and young are kept (tests/unit/actions); the lab has the rest."""
         self.run_unit_tests("actions", "A32: *", 2)
 
     def healctl(self, d, *words):
@@ -120,7 +125,7 @@ class Target(attack.Attack):
         return done.returncode
 
     def test_A40_success_is_what_verify_saw_and_exit_codes_tell(self):
-        """A command that ends well and heals nothing is not_healed; only what its verify saw is ok; healctl's status differs."""
+        """What ends well and heals nothing is not_healed; only what verify saw is ok; healctl's status differs."""
         d = self.start("""
 [actions.heal]
 command = ["/bin/echo", "success: all is well"]
@@ -146,7 +151,8 @@ undo = ["/bin/true"]
         d = self.start('[actions.kill_process]\ntimeout = "5s"')
         deaf = self.victim("/bin/sh", "-c", "trap '' TERM; echo deaf; exec sleep 1000")
         deaf.stdout.readline()
-        self.assertEqual(self.assertCode(d.ask("kill_process", {"pid": deaf.pid}), "not_healed")["verdict"], "unchanged")
+        answer = self.assertCode(d.ask("kill_process", {"pid": deaf.pid}), "not_healed")
+        self.assertEqual(answer["verdict"], "unchanged")
         self.assertIsNone(deaf.poll())
         answer = self.assertCode(d.ask("kill_process", {"pid": self.victim().pid, "signal": "HUP"}), "not_healed")
         self.assertEqual(answer["verdict"], "worse")

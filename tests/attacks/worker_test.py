@@ -35,18 +35,19 @@ def links_of(pid):
 
 class Holds(probe.Probe):
     def test_A30_a_command_holds_its_row_and_nothing_else(self):
-        """A command lists what it holds: descriptors 0, 1, 2, an environment of two names, no capability, no key, no log."""
+        """Descriptors 0, 1 and 2, an environment of two names, no capability, no way to key or log."""
         held = self.probe()
         self.assertEqual(sorted(held["fds"]), ["0", "1", "2"])
         self.assertEqual(held["fds"]["0"], "/dev/null")
         self.assertRegex(held["fds"]["1"], "^pipe:")
-        self.assertEqual([entry.split("=")[0] for entry in sorted(held["environ"].split("\0")) if entry], ["LANG", "PATH"])
+        names = [entry.split("=")[0] for entry in held["environ"].split("\0") if entry]
+        self.assertEqual(sorted(names), ["LANG", "PATH"])
         self.assertEqual(set(held["caps"]), {NONE})
         self.assertEqual((held["nnp"], held["seccomp"], int(held["blocked"], 16)), ("1", "2", 0))
         self.assertEqual((held["read_key"], held["read_log"]), ("Permission denied", "Permission denied"))
 
     def test_A42_no_terminal_and_no_pager_reaches_a_command(self):
-        """Also when somebody starts the daemon from a terminal, a command has no terminal to open and none to read from."""
+        """Also where the daemon was started from a terminal a command has none, neither as input nor to open."""
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         self.addCleanup(os.close, theirs)
@@ -55,7 +56,7 @@ class Holds(probe.Probe):
                                       preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0))
         held = self.probe()
         with open(f"/proc/{self.d.pid}/stat", "rb") as file:
-            self.assertNotEqual(int(file.read().rpartition(b")")[2].split()[4]), 0, "the daemon has no terminal to inherit")
+            self.assertNotEqual(file.read().rpartition(b")")[2].split()[4], b"0", "the daemon itself has none")
         self.assertEqual(held["terminals"], [])
         self.assertEqual(held["tty"], "No such device or address")
         self.assertNotRegex(held["environ"], "PAGER|TERM|LESS")
@@ -67,7 +68,7 @@ class Holds(probe.Probe):
         held = self.probe('writes = ["@WORK@"]')
         self.assertEqual((held["umask"], held["write_work"]), ("0077", "ok"))
         self.assertEqual(os.stat(os.path.join(self.d.work, "written")).st_mode & 0o777, 0o600)
-        modes = {name: os.stat(os.path.join(self.d.log_folder, name)).st_mode & 0o777 for name in os.listdir(self.d.log_folder)}
+        modes = {entry.name: entry.stat().st_mode & 0o777 for entry in os.scandir(self.d.log_folder)}
         self.assertEqual(modes.pop("audit.json"), 0o640)
         self.assertEqual(set(modes.values()), {0o600}, modes)
 
@@ -75,7 +76,7 @@ class Holds(probe.Probe):
 class Workers(attack.Attack):
     @daemon.needs_root
     def test_A30_a_built_in_worker_holds_its_row_and_nothing_else(self):
-        """kill_process's worker has CAP_KILL, two pipes, its target and the null device; no log, no socket, nothing of a client."""
+        """kill_process's worker has CAP_KILL, two pipes, its target and /dev/null; no log, no socket, no client."""
         d = self.start("[actions.kill_process]")
         deaf = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; read x"], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE)
@@ -158,7 +159,8 @@ sleep 1000
         """A value that is the path of a program is passed as one argument, or refused; the program is not run."""
         d = self.make()
         evil = self.script(d, "evil", f"#!/bin/sh\necho evil >{d.work}/ran\n")
-        d.configure('[actions.kill_process]\n[actions.clear_system_cache]\n[actions.say]\ncommand = ["/bin/echo", "{text}"]\n'
+        d.configure('[actions.kill_process]\n[actions.clear_system_cache]\n'
+                    '[actions.say]\ncommand = ["/bin/echo", "{text}"]\n'
                     'writes = ["@WORK@"]\nparameters.text = { type = "string", pattern = ".+" }').start()
         for value in evil, f"$({evil})", f"`{evil}`", f"; {evil}", f"|{evil}":
             self.assertEqual(self.assertCode(d.ask("say", {"text": value}), "ok")["output"], value + "\n")
@@ -199,7 +201,8 @@ sleep 1000
         d = self.start(FLOOD)
         done = subprocess.run([load.HEALCTL, "--socket", d.socket_path, "--caller", d.CALLER, "--key-file",
                                os.path.join(d.key_folder, d.CALLER), "run", "flood"], capture_output=True, cwd=shared,
-                              env={**os.environ, **dict.fromkeys(("TMPDIR", "TMP", "TEMP", "HOME"), shared)}, check=False)
+                              env={**os.environ, **dict.fromkeys(("TMPDIR", "TMP", "TEMP", "HOME"), shared)},
+                              check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(len(done.stdout), 10000)
         self.assertEqual(created.created(), [])
