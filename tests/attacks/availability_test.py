@@ -180,7 +180,7 @@ class Availability(attack.Attack):
         self.assertIs(d.repeat(request)["replayed"], True)
         self.assertEqual(self.lines(d), ["ran"])
 
-    def test_A38_the_prototype_s_client_reads_it_and_falls_back_to_nothing(self):
+    def test_A38_a_client_of_version_1_reads_it_and_falls_back_to_nothing(self):
         """Over version 1, where the reader takes 65,536 bytes in one go: a whole answer, no fallback, one execution."""
         d = self.start_flood(daemon="legacy_v1 = true")
         client = luminous_healing.PrivilegedHealingClient(d.socket_path, d.keys[d.CALLER], caller=d.CALLER, protocol=1)

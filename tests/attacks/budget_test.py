@@ -46,7 +46,7 @@ class Budget(attack.Attack):
         with open(path, "r+b") as file:
             file.write(b"x" * size)
 
-    def test_A28_an_action_s_budget_is_found_by_its_whole_name(self):
+    def test_A28_a_budget_is_found_by_the_whole_name_of_its_action(self):
         """`restart` does not eat the budget of an action whose name begins with its own."""
         d = self.start("".join(f"[actions.{name}]\n{ONE}" for name in ("restart", "restart_all", "restart_all_now")))
         for name in "restart_all", "restart", "restart_all_now":
