@@ -42,7 +42,7 @@ class LostLog(lost_log.LostLog):
             hold.release()
             self.assertCode(connection.response(request), "audit_unavailable")
         os.rmdir(self.d.log_path)
-        self.d.await_journal(lost_log.WRITABLE_AGAIN)
+        self.recovers()
         self.assertEqual([r["code"] for r in self.d.events("outcome", request_id=request.id)], ["ok"])
 
     @daemon.needs_root
