@@ -151,9 +151,8 @@ sleep 1000
             for role in "command", "verify", "undo":
                 used = '' if role == "command" else 'command = ["/bin/echo", "{n}"]\n'
                 d = self.make(TESTER + f"[actions.x]\n{used}{role} = {json.dumps(command)}\n" + text)
-                with self.subTest(role=role, command=command):
-                    self.assertEqual(d.spawn().wait(), 78, d.journal())
-                    self.assertFalse(os.path.exists(d.socket_path))
+                self.assertEqual(d.spawn("--check").wait(), 78, f"{role} {command}: {d.journal()}")
+        self.assertEqual(d.spawn().wait(), 78, d.journal())
 
     def test_A41_a_path_in_a_parameter_is_text_and_nothing_more(self):
         """A value that is the path of a program is passed as one argument, or refused; the program is not run."""
