@@ -4,6 +4,7 @@
 #include "executor/report.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,6 +47,13 @@ void take_signals_back() {
 [[noreturn]] void give_up(std::string_view why) {
     (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::setup, why));
     ::_exit(kSetupFailed);
+}
+
+/// An executor that somebody started from a terminal has it for its controlling one, and so has each fork: what a
+/// worker runs could read there, or type for whoever sits before it (tty_ioctl(4), TIOCSTI).
+void leave_terminal() {
+    const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+    if (terminal.valid()) (void)::ioctl(terminal.get(), TIOCNOTTY);
 }
 
 /// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
@@ -185,6 +193,7 @@ Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function
         ::setpgid(0, 0);
         kept.enter();
         take_signals_back();
+        leave_terminal();
         arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset, beside->write.get());
         ::clearenv();
         if (companion != nullptr) start_companion(row, *companion);
@@ -213,6 +222,7 @@ Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<s
         ::setpgid(0, 0);
         kept.enter();
         take_signals_back();
+        leave_terminal();
         arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset, -1);
         const int program = open_program(argv[0]);
         keep_open_if_script(program);

@@ -1,46 +1,12 @@
-"""Windows and ids over kill -9, restart, reboot, suspend and clocks that somebody set, with the real daemon.
-
-A preloaded library gives the daemon other clocks and another boot id (clocks.py); time is not waited for.
-"""
+"""Windows and ids over kill -9, restart, reboot, suspend and clocks that somebody set, with the real daemon."""
 
 import unittest
 
-import load  # noqa: F401: it knows where daemon.py is
-import clocks
-
-LIMIT, WINDOW = 3, 3600
-ACTIONS = f"""
-[actions.mark]
-command = ["/bin/sh", "-c", "echo ran >> @WORK@/ran"]
-writes = ["@WORK@"]
-rate_limit = {{ limit = {LIMIT}, window = "{WINDOW}s" }}
-"""
+import windows
+from windows import LIMIT, WINDOW
 
 
-class Clock(clocks.SetClocks):
-    def setUp(self):
-        super().setUp()
-        self.start_with_clocks(ACTIONS)
-
-    def ask(self, **members):
-        return self.d.ask("mark", timestamp=self.timestamp(), **members)
-
-    def use_up(self):
-        for _ in range(LIMIT):
-            self.assertCode(self.ask(), "ok")
-        self.refused()
-
-    def refused(self):
-        """Nothing runs, and the daemon says for how long."""
-        before = self.lines(self.d)
-        answer = self.assertCode(self.ask(), "rate_limited")
-        self.assertEqual(self.lines(self.d), before)
-        return answer["retry_after_ms"] / 1000
-
-    def remaining(self):
-        status = self.d.ask("status", {"detail": "actions"}, timestamp=self.timestamp())
-        return status["result"]["actions"][0]["remaining"]
-
+class Clock(windows.Windows):
     def test_suspend_counts_and_so_does_nothing_else(self):
         """A27: time spent suspended slides the window, over kill -9 too, to the second."""
         self.use_up()

@@ -1,42 +1,17 @@
 """No audit, no action: the log taken away in every way, and given back."""
 
-import contextlib
-import ctypes
 import os
 
 import daemon
-
-CONFIG = """
-[actions.mark]
-command = ["/bin/sh", "-c", "echo ran >> @WORK@/ran"]
-writes = ["@WORK@"]
-rate_limit = { limit = 100, window = "1h" }
-[actions.hold]
-command = ["/bin/cat", "@WORK@/hold"]
-"""
-WRITABLE_AGAIN = "can be written again"
+import lost_log
+from lost_log import CONFIG, WRITABLE_AGAIN
 
 
-class AuditUnavailable(daemon.Scenario):
+class AuditUnavailable(lost_log.LostLog):
     def setUp(self):
         super().setUp()
         self.d = self.start(CONFIG)
         self.d.log_was_harmed = True
-
-    def refused_without_running(self, d=None):
-        d = d or self.d
-        before = self.lines(d)
-        answer = self.assertCode(d.ask("mark"), "audit_unavailable")
-        self.assertIsNone(answer["audit_seq"])
-        self.assertEqual(self.lines(d), before)
-
-    def recovers(self, d=None, after=0):
-        """Actions run again, and the log says that it was away."""
-        d = d or self.d
-        d.await_journal(WRITABLE_AGAIN, after)
-        self.assertCode(d.ask("mark"), "ok")
-        self.assertGreaterEqual(len(d.events("recovered")), 1)
-        self.assertIs(d.ask("status")["result"]["audit"]["available"], True)
 
     def test_a_deleted_log(self):
         """A23: the log deleted: the next action is refused; a new file is begun and says what happened."""
@@ -159,12 +134,6 @@ class AuditUnavailable(daemon.Scenario):
         os.rmdir(self.d.log_path)
         self.recovers()
 
-    def mount_tmpfs(self, path, size):
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.mount(b"lh-scenario", path.encode(), b"tmpfs", 0, f"size={size},mode=0750".encode()) != 0:
-            self.skipTest("tmpfs cannot be mounted here: " + os.strerror(ctypes.get_errno()))
-        self.addCleanup(libc.umount2, path.encode(), 2)
-
     @daemon.needs_root
     def test_a_full_disk(self):
         """A23: the disk full beyond the reserve: actions are refused; with space again they run, and it is recorded."""
@@ -173,9 +142,7 @@ class AuditUnavailable(daemon.Scenario):
         d.start()
         self.assertCode(d.ask("mark"), "ok")
         filler = os.path.join(d.log_folder, "filler")
-        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
+        self.fill(filler)
         # Space is in the reserve only: what does not free any is refused, and that is recorded.
         ran = self.lines(d)
         for _ in range(400):
@@ -193,24 +160,13 @@ class AuditUnavailable(daemon.Scenario):
     @daemon.needs_root
     def test_a_command_that_frees_space(self):
         """On a full disk a command with frees_space runs and is recorded, when others are refused; then all run again."""
-        d = self.make()
-        disk = os.path.join(d.folder, "disk")
-        d.log_folder = os.path.join(disk, "log")
-        d.log_path = os.path.join(d.log_folder, "audit.json")
-        os.mkdir(disk)
-        self.mount_tmpfs(disk, 512 * 1024)
-        os.mkdir(d.log_folder, 0o750)
-        os.mkdir(os.path.join(disk, "cache"))
-        filler = os.path.join(disk, "cache", "filler")
-        d.configure(CONFIG + f"""
+        d, filler = self.start_on_small_disk(more="""
 [actions.make_room]
-command = ["/bin/rm", "{filler}"]
-writes = ["{os.path.dirname(filler)}"]
+command = ["/bin/rm", "@CACHE@/filler"]
+writes = ["@CACHE@"]
 frees_space = true
-""", audit='reserve = "128KiB"').start()
-        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
+""")
+        self.fill(filler)
         while d.ask("mark")["code"] == "ok":
             pass
         self.assertCode(d.ask("mark"), "audit_unavailable")

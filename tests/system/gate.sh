@@ -1,6 +1,6 @@
 #!/bin/bash
 # shellcheck disable=SC1091,SC2015,SC2016,SC2034,SC2086,SC2154,SC2317
-# The gate holds nothing, and whoever takes it over gets nothing: a daemon whose gate does what /run/lab-gate says.
+# The gate holds nothing, and whoever takes it over gets nothing: a daemon whose gate does what a file says.
 source "$(dirname "$(readlink -f "$0")")/common.sh"
 source "$(dirname "$(readlink -f "$0")")/package.sh"
 install_package
@@ -61,7 +61,8 @@ wait
 # --- a gate that has been taken over ----------------------------------------------------------------------------------
 systemctl stop $service
 install -m 0755 "$LAB_BUILD/tests/system/hostile_gate" /usr/sbin/luminous-healingd
-echo good >/run/lab-gate
+gate_mode=/usr/sbin/luminous-healingd.mode  # hostile_gate.cpp
+echo good >$gate_mode
 systemctl start $service
 main=$(main_pid)
 lost() { records '.event == "gate_lost"' | wc -l; }
@@ -72,12 +73,12 @@ s = socket.socket(socket.AF_UNIX); s.connect("/run/luminous-healing.sock"); s.se
 sys.exit(b"pong" not in s.recv(4096))' 2>/dev/null; }
 # A gate of that mind takes over; the connection is for those who wait for one.
 kill_gate() { local gate; gate=$(gate_pid) && kill -KILL "$gate" 2>/dev/null; }
-turn() { echo "$1" >/run/lab-gate; await kill_gate; }
+turn() { echo "$1" >$gate_mode; await kill_gate; }
 other_gate() { local now; now=$(gate_pid) && [[ -n $now && $now != "$1" ]]; }
 take_over() { local old; old=$(gate_pid); turn "$1"; await other_gate "$old"; }
 connect() { runuser -u "$1" -- python3 -c 'import socket, time
 s = socket.socket(socket.AF_UNIX); s.connect("/run/luminous-healing.sock"); time.sleep(60)' & }
-better() { echo good >/run/lab-gate; await ready; }
+better() { echo good >$gate_mode; await ready; }
 
 heal until_told --id=undisturbed &
 patient=$!
@@ -101,13 +102,13 @@ story "A44: a request that nobody signed is refused and recorded, and no more"
 take_over unsigned; connect mona; forged() { recorded '.code == "bad_signature"'; }; await forged
 expect_true not recorded '.request_id == "forged" and .decision == "allow"'
 better_after() { await kill_gate; better; }
-echo good >/run/lab-gate; better_after
+echo good >$gate_mode; better_after
 expect_true runs
 story "A15 A44: a signed request as if another client had sent it is refused for that client's uid"
 take_over swapped; heal restart_service service=nginx --id=stolen & connect otto
 stolen() { recorded ".code == \"peer_not_allowed\" and .peer.uid == $(id -u otto)"; }; await stolen
 expect_true not recorded '.request_id == "stolen" and .decision == "allow" and .peer.uid == '"$(id -u otto)"
-echo good >/run/lab-gate; better_after
+echo good >$gate_mode; better_after
 expect_true runs
 story "A44: a silent gate is replaced"
 before=$(lost); turn silence; await lost_more_than $((before + 1)); better

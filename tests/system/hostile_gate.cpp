@@ -1,5 +1,5 @@
-// luminous-healingd with a gate that somebody has taken over: as `--gate` it does to the executor what the file
-// /run/lab-gate says; everything else is the daemon itself (executor/main.cpp, renamed).
+// luminous-healingd with a gate that somebody has taken over: as `--gate` it does to the executor what the file beside
+// it says, PROGRAM.mode; everything else is the daemon itself (executor/main.cpp, renamed).
 //
 //   good        the true gate
 //   garbage     bytes that are no message         lengths   a message whose fields are longer than itself
@@ -143,7 +143,10 @@ void hear_executor(const std::string& mode, std::vector<Client>& clients) {
 }
 
 int hostile_gate() {
-    const auto file = read_file("/run/lab-gate", 64);
+    std::array<char, 4096> self{};
+    const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size());
+    if (length <= 0) return 1;
+    const auto file = read_file(std::string(self.data(), static_cast<std::size_t>(length)) + ".mode", 64);
     const std::string mode(file ? trim(*file) : std::string_view("good"));
     if (mode == "good") return run_gate();
     if (attack_at_once(mode)) wait_for_the_end();

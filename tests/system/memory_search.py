@@ -54,24 +54,33 @@ def forms(key):
         yield name + " state as hash", struct.pack(">8I", *state)
 
 
-def memory_of(pid):
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
-        for line in maps:
-            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) r.*", line)
-            if not found or line.split(maxsplit=5)[-1].startswith(("[vvar", "[vsyscall")):
+def mappings_of(pid):
+    """(its VmFlags of proc(5), its bytes) for each readable mapping of a process."""
+    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as file:
+        found = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \d+ *(.*)\n(?:\w+:.*\n)*?VmFlags:(.*)$", file.read(),
+                           re.MULTILINE)
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for begin, end, name, flags in found:
+            if name.startswith(("[vvar", "[vsyscall")):
                 continue
-            begin, end = (int(text, 16) for text in found.groups())
             try:
-                memory.seek(begin)
-                yield memory.read(end - begin)
+                memory.seek(int(begin, 16))
+                yield flags.split(), memory.read(int(end, 16) - int(begin, 16))
             except OSError:
-                sys.exit(f"cannot read {line}")
+                sys.exit(f"cannot read {begin}-{end} {name}")
 
 
-key = open(sys.argv[1], "rb").read().strip()
-pieces = list(memory_of(int(sys.argv[2])))
-if not pieces:
-    sys.exit("nothing could be read")
-for form, wanted in forms(key):
-    if any(wanted in piece for piece in pieces):
-        print(form)
+def found_in(pid, key):
+    """{form: the VmFlags of each mapping that holds it}"""
+    mappings = list(mappings_of(pid))
+    if not mappings:
+        sys.exit("nothing could be read")
+    found = {form: [flags for flags, content in mappings if wanted in content] for form, wanted in forms(key)}
+    return {form: flags for form, flags in found.items() if flags}
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "rb") as key_file:
+        KEY = key_file.read().strip()
+    for FORM in found_in(int(sys.argv[2]), KEY):
+        print(FORM)
