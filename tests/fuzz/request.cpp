@@ -155,6 +155,7 @@ void check_time(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto bytes = text_of(data, size);
+    if (has_large_exponent(bytes)) return 0;
     check_v1(bytes);
     check_time(bytes);
     const auto object = read_all(bytes);

@@ -136,6 +136,17 @@ std::optional<Node> read_first(std::string_view input) {
     return read<kFlags | rapidjson::kParseStopWhenDoneFlag>(input, taken);
 }
 
+bool has_large_exponent(std::string_view input) {
+    for (auto at = input.find_first_of("eE"); at != std::string_view::npos; at = input.find_first_of("eE", at + 1)) {
+        const auto digits = input.substr(at + 1).find_first_not_of("+-");
+        if (digits == std::string_view::npos) continue;
+        if (input.substr(at + 1 + digits, 3).size() == 3 &&
+            input.substr(at + 1 + digits, 3).find_first_not_of("0123456789") == std::string_view::npos)
+            return true;
+    }
+    return false;
+}
+
 bool same(const protocol::Json& ours, const Node& theirs, std::string_view input) {
     if (ours.kind != theirs.kind) return false;
     switch (ours.kind) {

@@ -38,6 +38,10 @@ struct Member {
 /// The object that `input` begins with, whatever follows.
 [[nodiscard]] std::optional<Node> read_first(std::string_view input);
 
+/// Has it a number whose exponent has three digits or more? There the two readers have limits of their own: RapidJSON
+/// refuses 0e309, which is zero, and simdjson an exponent of twenty digits. Nothing that we read needs either.
+[[nodiscard]] bool has_large_exponent(std::string_view input);
+
 /// Is it the same value, and are the bytes of its objects the same part of `input`?
 [[nodiscard]] bool same(const protocol::Json& ours, const Node& theirs, std::string_view input);
 
