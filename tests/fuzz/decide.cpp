@@ -164,7 +164,7 @@ private:
     Limiter limiter_;
     Journal journal_{{.entries = 8, .executed = 4, .response_bytes = 64, .keep_response = 60s}};
     std::map<std::string, std::vector<BootTime>> granted_;  // the model: by bucket
-    std::map<std::string, std::string> ran_;                // the model: the MAC that an id was executed with
+    std::set<std::string> ran_;                             // the model: what was executed
 };
 
 void Story::tell(std::string_view line) {
@@ -254,16 +254,17 @@ void Story::handle(const Sent& sent) {
     check_journal(caller, *request, sent.mac);
 }
 
-/// Once an id ran it never runs again; while its timestamp is fresh it is not new either.
+/// The same bytes never run twice; while an id is remembered, it is of one request.
 void Story::check_journal(const CallerPolicy& caller, const protocol::Request& request, const protocol::Mac& mac) {
-    const std::string key = caller.name.str() + " " + request.id.str();
+    const std::string key = caller.name.str() + " " + request.id.str() + " " + mac.hex();
     journal_.expire(now().boot);
     const auto recall = journal_.recall(caller.name, request.id, mac);
     const bool fresh = is_fresh(request.timestamp, now().wall, kSkew);
     must(fresh == (request.timestamp - now().wall <= kSkew && now().wall - request.timestamp <= kSkew),
          "fresh is within the skew, on both sides");
     if (recall.known == Journal::Known::answered) must(recall.response == "{\"answer\":true}", "the recorded answer");
-    if (recall.known == Journal::Known::reused) must(!ran_.contains(key) || ran_[key] != mac.hex(), "other bytes");
+    if (recall.known == Journal::Known::reused)
+        must(!ran_.contains(key), "what ran with these bytes is no other request");
     if (recall.known != Journal::Known::no || !fresh || journal_.is_forgotten(request.timestamp)) return;
     must(!ran_.contains(key), "what ran once is known, or too old to be new");
     const BootTime stale_at = now().boot + (request.timestamp - now().wall) + kSkew + 5s;
@@ -310,7 +311,7 @@ void Story::decide_on(const CallerPolicy& caller, const protocol::Request& reque
         return;
     }
     check_grant(*grant, caller, request);
-    ran_.emplace(caller.name.str() + " " + request.id.str(), mac.hex());
+    ran_.insert(caller.name.str() + " " + request.id.str() + " " + mac.hex());
     journal_.mark_executed(caller.name, request.id);
     journal_.finish(caller.name, request.id, "{\"answer\":true}", now().boot);
 }
