@@ -250,7 +250,9 @@ void check_tail(const Folder& folder, const Changed& changed) {
     const auto tail = read_tail(fd.get(), text.size());
     if (tail) {
         must(tail->complete_size + tail->torn == text.size(), "every byte is of a line or torn");
-        const auto position = match(*tail, original().state);
+        // A foreign record is tried with ten thousand keys, which is not worth a fuzzer's time each time.
+        const bool tried = changed.forged || original_line(tail->last_line) || tail->last_line.size() % 16 == 0;
+        const auto position = tried ? match(*tail, original().state) : Expected<Position>(fail("not tried"));
         must(!position || changed.forged || original_line(tail->last_line), "no foreign record is continued");
         must(!position || position->head.epoch >= original().state.epoch, "no key comes back");
     }
