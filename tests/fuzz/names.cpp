@@ -31,6 +31,10 @@ std::optional<std::string_view> stem_of(std::string_view name) {
 /// and "\")", an instance between "@" and the suffix, 255 characters in all. An "@" does not begin a name.
 bool is_unit_name(std::string_view name) {
     const auto stem = stem_of(name);
+    if (stem && stem->find('@') != std::string_view::npos &&
+        !(name.ends_with(".service") || name.ends_with(".socket") || name.ends_with(".target") ||
+          name.ends_with(".timer") || name.ends_with(".path")))
+        return false;  // seen on a running systemd, not in its manual
     return stem && name.size() <= 255 && !stem->empty() && stem->front() != '@' &&
            stem->find_first_not_of(kStem) == std::string_view::npos;
 }
