@@ -50,6 +50,9 @@ struct Cursor {
     }
 };
 
+constexpr WallTime kYear0{std::chrono::sys_days(std::chrono::year(0) / 1 / 1).time_since_epoch()};
+constexpr WallTime kYear10000{std::chrono::sys_days(std::chrono::year(10000) / 1 / 1).time_since_epoch()};
+
 struct CivilTime {
     std::tm fields{};
     Micros fraction{};
@@ -92,6 +95,7 @@ std::string format_rfc3339(WallTime time) {
     const std::chrono::year_month_day date(day);
     const std::chrono::hh_mm_ss clock(std::chrono::sys_time<Micros>(time.since_epoch) - day);
     std::string text = std::to_string(static_cast<int>(date.year()));
+    if (text.size() < 4) text.insert(0, 4 - text.size(), '0');
     const auto put = [&text](char before, std::int64_t number, std::size_t digits) {
         text += before;
         text.resize(text.size() + digits, '0');
@@ -124,7 +128,9 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
     const auto& f = civil->fields;
     const Micros of_day =
         std::chrono::hours(f.tm_hour) + std::chrono::minutes(f.tm_min) + std::chrono::seconds(f.tm_sec);
-    return WallTime{civil->day.time_since_epoch() + of_day + civil->fraction - offset};
+    const WallTime time{civil->day.time_since_epoch() + of_day + civil->fraction - offset};
+    // A zone or a leap second may carry it out of the years that have four digits: then it could not be written again.
+    return time < kYear0 || time >= kYear10000 ? std::nullopt : std::optional(time);
 }
 
 std::optional<WallTime> parse_naive_local(std::string_view text) {

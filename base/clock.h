@@ -40,7 +40,7 @@ struct Instant {
 [[nodiscard]] std::string format_rfc3339(WallTime time);
 
 /// RFC 3339 section 5.6 with a mandatory zone ("Z" or "+02:00"); at most nine digits of fraction. A leap second
-/// (":60") is read as the following second. Nothing else is accepted.
+/// (":60") is read as the following second. Nothing else is accepted, nor a moment outside the years 0000 to 9999 UTC.
 [[nodiscard]] std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 /// The prototype's form, Python's datetime.isoformat() without a zone, read as this machine's local time.

@@ -90,7 +90,7 @@ std::optional<Message> decode(std::string_view bytes) {
     std::memcpy(&header, bytes.data(), sizeof header);
     Message message;
     if (header.type < static_cast<std::uint32_t>(MessageType::connection) ||
-        header.type > static_cast<std::uint32_t>(MessageType::pong))
+        header.type > static_cast<std::uint32_t>(MessageType::pong) || header.reserved != 0 || header.padding != 0)
         return {};
     message.type = static_cast<MessageType>(header.type);
     message.connection = ConnectionId(header.connection);

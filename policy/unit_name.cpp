@@ -13,6 +13,14 @@ constexpr std::size_t kMaxLength = 255;
 constexpr std::array<std::string_view, 11> kTypes{"service", "socket", "target", "device", "mount", "automount",
                                                   "swap",    "timer",  "path",   "slice",  "scope"};
 
+/// Of these alone there are templates and instances: systemd has no x@1.mount, see unit_type_may_template() of its
+/// source.
+constexpr std::array<std::string_view, 5> kInstantiable{"service", "socket", "target", "timer", "path"};
+
+bool may_have_instances(std::string_view type) {
+    return std::find(kInstantiable.begin(), kInstantiable.end(), type) != kInstantiable.end();
+}
+
 bool is_known_type(std::string_view suffix) { return std::find(kTypes.begin(), kTypes.end(), suffix) != kTypes.end(); }
 
 bool is_name_character(char c) {
@@ -27,6 +35,7 @@ bool is_valid_unit_name(std::string_view name) {
     const auto dot = name.rfind('.');
     if (dot == std::string_view::npos || dot == 0 || !is_known_type(name.substr(dot + 1))) return false;
     const auto stem = name.substr(0, dot);
+    if (stem.find('@') != std::string_view::npos && !may_have_instances(name.substr(dot + 1))) return false;
     return std::all_of(stem.begin(), stem.end(), is_name_character) && stem[0] != '@';
 }
 
@@ -37,7 +46,9 @@ Expected<std::string> normalise_unit_name(std::string_view written) {
     if (dot == std::string::npos || !is_known_type(std::string_view(name).substr(dot + 1))) name += ".service";
     if (name[0] == '-') return fail("unit name \"" + shown + "\" begins with '-'");
     if (!is_valid_unit_name(name))
-        return fail("\"" + shown + "\" is not a valid unit name: letters, digits and : - _ . \\ @ only, at most 255");
+        return fail("\"" + shown +
+                    "\" is not a valid unit name: letters, digits and : - _ . \\ @ only, at most 255, and an @ only in "
+                    "services, sockets, targets, timers and paths");
     if (name.find("@.") != std::string::npos && name.find('@') == name.rfind('.') - 1)
         return fail("\"" + shown + "\" is a template: name an instance, like " + name.substr(0, name.find('@') + 1) +
                     "1" + name.substr(name.rfind('.')));

@@ -9,7 +9,8 @@
 
 namespace luminous_healing::policy {
 
-/// Is it a name that a unit can have: valid characters, a known type suffix, under 256 bytes?
+/// Is it a name that a unit can have: valid characters, a known type suffix, under 256 bytes, an instance only where
+/// the type has any?
 [[nodiscard]] bool is_valid_unit_name(std::string_view name);
 
 /// The full name for what a caller wrote: `.service` is added when there is no known suffix. Refused: what systemd

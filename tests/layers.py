@@ -31,6 +31,7 @@ FENCES = [
     ("spdlog", r"(spdlog|fmt)/", ["executor/*", "healctl/*"]),
     ("CLI11", r"CLI/", ["healctl/*"]),
     ("doctest", r"doctest", []),
+    ("what starts threads", r"(thread|future|execution|pthread\.h|threads\.h|spdlog/async\w*\.h)$", []),
 ]
 
 SUFFIXES = {".h", ".hpp", ".cpp", ".cc"}

@@ -59,7 +59,7 @@ class Layers(unittest.TestCase):
 
     def test_a_library_outside_its_fence_is_found(self):
         for header in ("simdjson.h", "rapidjson/writer.h", "openssl/hmac.h", "toml++/toml.h", "sys/capability.h",
-                       "systemd/sd-bus.h", "spdlog/spdlog.h", "CLI/CLI.hpp", "doctest/doctest.h"):
+                       "systemd/sd-bus.h", "spdlog/spdlog.h", "CLI/CLI.hpp", "doctest/doctest.h", "pthread.h", "thread"):
             with self.subTest(header):
                 self.assert_breach("policy/x.cpp:1:", "stays in", {"policy/x.cpp": f"#include <{header}>\n"})
         self.assert_breach("protocol/x.cpp:1:", "OpenSSL stays", {"protocol/x.cpp": "#include <openssl/evp.h>\n"})

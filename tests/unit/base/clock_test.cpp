@@ -35,10 +35,12 @@ TEST_CASE("a wall time is written in UTC with microseconds") {
     CHECK(format_rfc3339({at(1'795'255'200, 123'456)}) == "2026-11-21T10:00:00.123456Z");
     CHECK(format_rfc3339({at(951'782'399, 999'999)}) == "2000-02-28T23:59:59.999999Z");
     CHECK(format_rfc3339({Micros{-1}}) == "1969-12-31T23:59:59.999999Z");
+    CHECK(format_rfc3339({at(-61'662'297'600)}) == "0016-01-01T00:00:00.000000Z");
 }
 
 TEST_CASE("what is written as a wall time is read back the same") {
-    for (const std::int64_t micros : {0LL, 1LL, 1'795'255'200'123'456LL, 4'102'444'799'999'999LL, -1LL}) {
+    for (const std::int64_t micros : {-62'167'219'200'000'000LL, -61'662'297'599'999'999LL, 253'402'300'799'999'999LL,
+                                      0LL, 1LL, 1'795'255'200'123'456LL, 4'102'444'799'999'999LL, -1LL}) {
         CAPTURE(micros);
         CHECK(parse_rfc3339(format_rfc3339({Micros{micros}})) == WallTime{Micros{micros}});
     }
@@ -95,6 +97,8 @@ TEST_CASE("anything else is no RFC 3339 time") {
                                    "2026-1-21T10:00:00Z",
                                    "2026-11-21T-1:00:00Z",
                                    "2026/11/21T10:00:00Z",
+                                   "0000-01-01T00:00:00+00:01",
+                                   "9999-12-31T23:59:60Z",
                                    "1795255200"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_rfc3339(text));

@@ -10,6 +10,11 @@ using namespace luminous_healing::executor;
 
 namespace {
 
+const Message kRequest{.type = MessageType::request_v2,
+                       .connection = ConnectionId(7),
+                       .number = 3,
+                       .fields = {"tester", "mac", "{\"id\":\"r1\"}"}};
+
 struct Ends {
     UniqueFd first;  // does not wait
     UniqueFd second;
@@ -120,4 +125,41 @@ TEST_CASE("a message longer than any may be is an error") {
     if (::send(ends.second.get(), long_one.data(), long_one.size(), MSG_DONTWAIT) < 0) return;  // the kernel's limit
     Inbox inbox;
     CHECK(inbox.receive(ends.first.get()).error().system_error == EMSGSIZE);
+}
+
+TEST_CASE("a message is understood as it was meant") {
+    const std::string bytes = encode(kRequest);
+    const auto message = decode(bytes);
+    REQUIRE(message);
+    CHECK(message->type == MessageType::request_v2);
+    CHECK(message->connection == ConnectionId(7));
+    CHECK(message->number == 3);
+    CHECK(message->fields == kRequest.fields);
+}
+
+TEST_CASE("bytes that are not exactly one message are none") {
+    const std::string good = encode(kRequest);
+    CHECK_FALSE(decode(""));
+    CHECK_FALSE(decode(good + "x"));
+    for (std::size_t size = 0; size < good.size(); ++size) CHECK_FALSE(decode(std::string_view(good).substr(0, size)));
+    // By offset: the type, the reserved bytes after it, the length of a field, the padding after the lengths.
+    for (const std::size_t at : {std::size_t{0}, std::size_t{4}, std::size_t{24}, std::size_t{44}}) {
+        CAPTURE(at);
+        std::string bad = good;
+        bad[at] = '\x7F';
+        CHECK_FALSE(decode(bad));
+    }
+    CHECK_FALSE(decode(encode({.type = static_cast<MessageType>(0)})));
+    CHECK_FALSE(decode(encode({.type = static_cast<MessageType>(9)})));
+}
+
+TEST_CASE("a longer message than any may be is refused") {
+    const Ends ends = make_ends();
+    Outbox outbox;
+    outbox.add(std::string(140'000, 'x'));
+    REQUIRE(outbox.flush(ends.second.get()));
+    Inbox inbox;
+    const auto received = inbox.receive(ends.first.get());
+    REQUIRE_FALSE(received);
+    CHECK(received.error().system_error == EMSGSIZE);
 }

@@ -98,6 +98,17 @@ TEST_CASE("a template without an instance is refused") {
     }
 }
 
+TEST_CASE("a type that has no instances has no name with an @") {
+    for (const std::string type : {"mount", "automount", "swap", "device", "slice", "scope"}) {
+        CAPTURE(type);
+        CHECK(normalised("x@1." + type) == "refused");
+        CHECK_FALSE(is_valid_unit_name("x@1." + type));
+        CHECK(normalised("x." + type) == "x." + type);
+    }
+    for (const std::string type : {"service", "socket", "target", "timer", "path"})
+        CHECK(normalised("x@1." + type) == "x@1." + type);
+}
+
 TEST_CASE("a unit name has at most 255 bytes with its suffix") {
     CHECK(normalised(std::string(247, 'a')).size() == 255);
     CHECK(normalised(std::string(248, 'a')) == "refused");

@@ -1,0 +1,67 @@
+// Messages of a gate that may have been taken over, as the executor receives them: through a real channel, as many
+// bytes as were sent or an error, and understood only when they are exactly what encode() would have written.
+
+#include "executor/channel.h"
+
+#include "tests/fuzz/support.h"
+
+#include <cerrno>
+
+using namespace luminous_healing;
+using namespace luminous_healing::fuzz;
+using namespace luminous_healing::executor;
+
+namespace {
+
+std::pair<UniqueFd, UniqueFd>& channel() {
+    static auto made = make_channel();
+    must(made.has_value(), "a channel can be made");
+    return *made;
+}
+
+/// From the gate's end to the executor's.
+std::string passed_on(std::string_view bytes) {
+    const auto sent = send_message(channel().second.get(), bytes);
+    must(sent.has_value(), "an empty channel takes a message");
+    auto received = receive_message(channel().first.get());
+    must(received && !received->fd.valid(), "a message arrives, without a descriptor when none was sent");
+    const auto more = receive_message(channel().first.get());
+    must(!more && more.error().system_error == EAGAIN, "and only one");
+    return std::move(received->bytes);
+}
+
+bool lies_in(std::string_view part, std::string_view whole) {
+    return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
+}
+
+/// The bytes as the fields of an honest message.
+void check_round_trip(std::string_view bytes) {
+    Message message;
+    message.type = static_cast<MessageType>(1 + bytes.size() % 8);
+    message.connection = ConnectionId(bytes.size() * 0x9E3779B97F4A7C15U);
+    message.number = ~message.connection.value();
+    std::string_view rest = bytes;
+    for (auto& field : message.fields) field = next_part(rest, '\n');
+    const std::string written = encode(message);
+    const auto read = decode(written);
+    must(read && read->type == message.type && read->connection == message.connection &&
+             read->number == message.number && read->fields == message.fields,
+         "what one end encodes the other decodes");
+    must(!decode(written + "x") && !decode(std::string_view(written).substr(0, written.size() - 1)),
+         "a byte more or less is no message");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const auto sent = text_of(data, size);
+    check_round_trip(sent);
+    const std::string bytes = passed_on(sent);
+    must(bytes == sent, "what arrives is what was sent");
+    const auto message = decode(bytes);
+    if (!message) return 0;
+    must(message->type >= MessageType::connection && message->type <= MessageType::pong, "its type is one of ours");
+    for (const auto field : message->fields) must(lies_in(field, bytes), "its fields lie within it");
+    must(encode(*message) == bytes, "exactly one well-formed message, and nothing beside it");
+    return 0;
+}
