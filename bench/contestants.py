@@ -23,7 +23,7 @@ LIMIT = 'rate_limit = { limit = 100000, window = "1h" }\n'
 OTHER_USER = "nobody"
 DONE = {"expect": '"success":true'}
 FOLDED = '"audit_seq":null'  # in the answer to a refusal that was counted and not recorded
-PROTOTYPE_UIDS = range(20000, 20400)  # clients of as many users: ten refusals of one user are recorded in a minute
+PROTOTYPE_UIDS = range(20000, 20600)  # clients of as many users: ten refusals of one user are recorded in a minute
 
 
 def run_json(command):

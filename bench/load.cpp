@@ -112,7 +112,8 @@ void measure_latency(const LoadOptions& options, const Frames& frames) {
             const auto frame = frames.make(i, victim.put_into(frames.options().parameters));
             taken = exchange(options, frames.options().legacy_v1, socket, frame, answer);
         } else {
-            if (options.uids != 0) become(options.uids + static_cast<uid_t>(i % options.uid_count));
+            if (options.uids != 0)
+                become(options.uids + static_cast<uid_t>((frames.options().skip + i) % options.uid_count));
             taken = exchange(options, frames.options().legacy_v1, socket, made[i], answer);
             if (options.uids != 0) become(0);
         }

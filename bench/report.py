@@ -34,7 +34,9 @@ def judged(values):
         if rounds := values.get(key):
             value = statistics.median(rounds)
             met = value <= target if direction == AT_MOST else value >= target
-            entry.update(value=value, low=min(rounds), high=max(rounds), rounds=len(rounds), met=met)
+            quarter, _, three_quarters = statistics.quantiles(rounds, n=4, method="inclusive")
+            entry.update(value=value, lower_quartile=quarter, upper_quartile=three_quarters, low=min(rounds),
+                         high=max(rounds), rounds=rounds, met=met)
         entries[key] = entry
     return entries
 
@@ -46,7 +48,7 @@ def verdict(entry):
 
 
 def target_rows(results):
-    yield "| | what | target | measured | lowest–highest round | |"
+    yield "| | what | target | measured | half of the rounds (all) | |"
     yield "|---|---|---|---|---|---|"
     for key in TARGETS:
         entry = results[key]
@@ -54,7 +56,8 @@ def target_rows(results):
         if entry["value"] is None:
             yield start + " not measured | | |"
         else:
-            yield f"{start} {entry['value']:.2f} | {entry['low']:.2f}–{entry['high']:.2f} | {verdict(entry)} |"
+            yield (f"{start} {entry['value']:.2f} | {entry['lower_quartile']:.2f}–{entry['upper_quartile']:.2f} "
+                   f"({entry['low']:.2f}–{entry['high']:.2f}) | {verdict(entry)} |")
 
 
 def middle(rounds, member):

@@ -131,10 +131,12 @@ def prototype(where, n, seen):
                "expect": '"success": false'}
     ours_options = {**options, "expect": '"success":false'}
     with Served(where, prototype_config(), "legacy_v1 = true", 'sync = "batch"') as ours, \
-            PrototypeServer(where, ours.d.keys["tester"]) as old:
+            PrototypeServer(where, ours.d.keys["tester"]) as old, \
+            Served(where, actions_config()) as other, Relay(where, other.answer_to("nonsense")) as relay:
         results = rounds(n["rounds"], {
             "version 1": lambda: ours.load("latency", "adjust_swappiness", n["v1"], **ours_options),
             "version 1, prototype": lambda: ours.load("latency", "adjust_swappiness", n["v1"], old.socket, **options),
+            "relay, connecting": lambda: other.load("latency", "nonsense", n["v1"], relay.socket, connect_each=True),
         }, seen)
         recorded = len(ours.d.events("decision", action="adjust_swappiness"))
         with open(old.log, "rb") as file:
