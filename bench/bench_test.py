@@ -22,8 +22,8 @@ class Bench(unittest.TestCase):
     def setUpClass(cls):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "results.json")
-            cls.done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "run.py"), "--tiny", f"--results={path}"],
-                                      capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+            command = [sys.executable, "-B", os.path.join(HERE, "run.py"), "--tiny", f"--results={path}"]
+            cls.done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
             if cls.done.returncode != 0:
                 raise AssertionError(cls.done.stderr)
             with open(path, encoding="utf-8") as file:

@@ -1,7 +1,8 @@
 """What is measured: our daemon as tests start it, the floors, and other programs that do one of our jobs.
 
-Every contestant is a function of no arguments that runs one block of operations and returns what the C++ program that
-timed them printed (bench/times.h). Configurations and keys are written here, nothing is left on the machine."""
+A contestant is a function that gives the command of a round: a program that times operations, in turns with others
+(bench/turns.h), and prints a line of JSON (bench/times.h). Configurations and keys are written here; nothing is left on
+the machine."""
 
 import json
 import os
@@ -61,14 +62,22 @@ class Served:
         shutil.rmtree(self.folder)
 
     def load(self, mode, action, count, socket=None, warm_up=None, **options):
-        """Asks this daemon, or whoever listens at `socket`, with requests of this daemon's callers."""
+        """The command that asks this daemon, or whoever listens at `socket`, with requests of this daemon's callers.
+        Each has requests of its own."""
         warm_up = count // 10 + 1 if warm_up is None else warm_up
         command = [LOAD, mode, f"--socket={socket or self.d.socket_path}", f"--callers={self.callers}",
                    f"--action={action}", f"--count={count}", f"--warm-up={warm_up}", f"--skip={self.sent}"]
         command += [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
                     for name, value in options.items()]
         self.sent += count + warm_up
-        return run_json(command)[0]
+        return command
+
+    def latency(self, *arguments, **options):
+        return self.load("latency", *arguments, **options)
+
+    def throughput(self, *arguments, **options):
+        """Runs it: many clients need the machine for themselves."""
+        return run_json(self.load("throughput", *arguments, warm_up=0, **options))[0]
 
     def answer_to(self, action, parameters=None, caller=None):
         """The bytes of a real answer, for the relay to give."""
@@ -137,7 +146,7 @@ def prototype_config():
 # --- other programs ---
 
 def spawn(count, *command):
-    return run_json([FLOORS, "spawn", str(count), *command])[0]
+    return [FLOORS, "spawn", str(count), *command]
 
 
 class Peers:
@@ -177,9 +186,8 @@ class Peers:
         """The rule for doas lies over /etc in a mount namespace of its own: the machine's /etc is not touched."""
         over_etc = (f"lowerdir=/etc,upperdir={self.folder}/upper,workdir={self.folder}/work")
         inside = f'mount -t overlay overlay -o {over_etc} /etc && exec "$@"'
-        doas = ["unshare", "--mount", "sh", "-c", inside, "-", FLOORS, "spawn", str(count), "doas", "-u", OTHER_USER,
-                "/bin/true"]
+        doas = ["unshare", "--mount", "sh", "-c", inside, "-", *spawn(count, "doas", "-u", OTHER_USER, "/bin/true")]
         every = {"sudo": lambda: spawn(count, "sudo", "-n", "-u", OTHER_USER, "/bin/true"),
-                 "doas": lambda: run_json(doas)[0],
+                 "doas": lambda: doas,
                  "s6-sudo": lambda: spawn(count, "s6-sudo", self.socket)}
         return {name: measure for name, measure in every.items() if name not in self.missing}

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "bench/relay.h"
-#include "bench/times.h"
+#include "bench/turns.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -27,7 +27,7 @@ using namespace luminous_healing::bench;
 namespace {
 
 constexpr std::size_t kMaxBytes = 128 * 1024;
-constexpr std::size_t kWarmUp = 5;
+constexpr std::size_t kWarmUp = 2;
 
 std::size_t number(std::string_view text) {
     const auto value = parse_integer<std::size_t>(text);
@@ -41,43 +41,35 @@ std::string content(const std::string& path) {
     return std::move(*bytes);
 }
 
-template <class Operation>
-void measure(std::size_t count, const Operation& operation) {
-    Times times(count);
-    for (std::size_t i = 0; i < kWarmUp + count; ++i) {
-        const auto began = Clock::now();
-        operation();
-        if (i >= kWarmUp) times.add(Clock::now() - began);
-    }
-    times.print();
-}
-
 void sync_appends(const char* path, const std::string& record, std::size_t count) {
     const UniqueFd file(::open(path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
     if (!file.valid()) give_up("open");
-    measure(count, [&] {
+    const auto append = [&] {
         if (::write(file.get(), record.data(), record.size()) != static_cast<ssize_t>(record.size())) give_up("write");
         if (::fdatasync(file.get()) != 0) give_up("fdatasync");
-    });
+    };
+    measure(kWarmUp, count, [&](std::size_t) { return time_of(append); });
     ::unlink(path);
 }
 
 void spawn_and_wait(char** argv, std::size_t count) {
-    measure(count, [&] {
+    const auto run = [&] {
         pid_t pid = 0;
         int status = 0;
         if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv, environ) != 0) give_up("posix_spawn");
         if (::waitpid(pid, &status, 0) != pid || status != 0) give_up("the program failed");
-    });
+    };
+    measure(kWarmUp, count, [&](std::size_t) { return time_of(run); });
 }
 
 void fork_and_wait(std::size_t count) {
-    measure(count, [] {
+    const auto run = [] {
         const pid_t pid = ::fork();
         if (pid < 0) give_up("fork");
         if (pid == 0) ::_exit(0);
         ::waitpid(pid, nullptr, 0);
-    });
+    };
+    measure(kWarmUp, count, [&](std::size_t) { return time_of(run); });
 }
 
 }  // namespace

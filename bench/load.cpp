@@ -1,6 +1,6 @@
 #include "bench/load.h"
 
-#include "bench/times.h"
+#include "bench/turns.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -97,16 +97,14 @@ void check_answer(const LoadOptions& options, std::string_view answer) {
 
 void measure_latency(const LoadOptions& options, const Frames& frames) {
     const bool kills = frames.options().parameters.find(kVictim) != std::string::npos;
-    const std::size_t total = options.warm_up + options.count;
     std::vector<std::string> made;
-    for (std::size_t i = 0; i < total && !kills; ++i) made.push_back(frames.make(i));
-    Times times(options.count);
+    for (std::size_t i = 0; i < options.warm_up + options.count && !kills; ++i) made.push_back(frames.make(i));
     UniqueFd socket;
     if (!options.connect_each) socket = connect_to(options.socket);
     std::string answer;
-    for (std::size_t i = 0; i < total; ++i) {
-        Clock::duration taken{};
+    measure(options.warm_up, options.count, [&](std::size_t i) {
         if (options.connect_each) socket.reset();
+        Clock::duration taken{};
         if (kills) {
             const Victim victim;
             const auto frame = frames.make(i, victim.put_into(frames.options().parameters));
@@ -118,9 +116,8 @@ void measure_latency(const LoadOptions& options, const Frames& frames) {
             if (options.uids != 0) become(0);
         }
         check_answer(options, answer);
-        if (i >= options.warm_up) times.add(taken);
-    }
-    times.print();
+        return taken;
+    });
 }
 
 }  // namespace luminous_healing::bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs inside the booted system of tests/system/lab.sh, for `./dev bench --systemd`: a service restarted by systemctl as
-root, by systemctl as a user whom a polkit rule lets, and by our restart_service. Prints one object of JSON.
+"""Runs inside the booted system of tests/system/lab.sh, for `./dev bench --systemd`: a service restarted by systemctl
+as root, by systemctl as a user whom a polkit rule lets, and by our restart_service. Prints one object of JSON.
 Usage: on_systemd.py ROUNDS OPERATIONS."""
 
 import json
@@ -11,7 +11,7 @@ import sys
 
 os.environ["LUMINOUS_BUILD"] = os.environ["LAB_BUILD"]
 
-from contestants import DONE, FLOORS, LIMIT, Served, run_json, spawn  # noqa: E402 (reads LUMINOUS_BUILD)
+from contestants import DONE, FLOORS, LIMIT, Served, spawn  # noqa: E402 (reads LUMINOUS_BUILD)
 from series import rounds  # noqa: E402
 
 UNIT = "bench.service"
@@ -34,7 +34,7 @@ def write(path, text):
 
 
 def main():
-    count, operations = int(sys.argv[1]), int(sys.argv[2])
+    n, operations = {"rounds": int(sys.argv[1])}, int(sys.argv[2])
     write(f"/run/systemd/system/{UNIT}", SERVICE)
     write("/etc/polkit-1/rules.d/10-bench.rules", RULE)
     subprocess.run(["useradd", "--system", USER], check=True)
@@ -42,16 +42,16 @@ def main():
     subprocess.run(["systemctl", "start", UNIT], check=True)
     restart = ["systemctl", "restart", UNIT]
     user = str(pwd.getpwnam(USER).pw_uid)
-    as_user = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", FLOORS, "spawn", str(operations), *restart]
+    as_user = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", FLOORS, "spawn", str(operations)]
     service = json.dumps({"service": UNIT})
     os.chmod(WHERE, 0o755)
     with Served(WHERE, CONFIG) as ours:
-        results = rounds(count, {
+        results = rounds(n, {
             "systemctl restart, root": lambda: spawn(operations, *restart),
-            "systemctl restart, polkit": lambda: run_json(as_user)[0],
-            "restart_service": lambda: ours.load("latency", "restart_service", operations, parameters=service,
-                                                 connect_each=True, **DONE),
-        }, {})
+            "systemctl restart, polkit": lambda: as_user + restart,
+            "restart_service": lambda: ours.latency("restart_service", operations, parameters=service,
+                                                    connect_each=True, **DONE),
+        }, {}, turns=operations)
     json.dump(results, sys.stdout)
 
 

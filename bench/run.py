@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md states, writes bench/results.json and, for a whole run, the table in that page.
 
-Usage: run.py [--tiny] [--systemd] [--only SERIES,…] [--results FILE]. Needs root, because it runs commands as other users, and takes
-about eight minutes; --tiny takes seconds and is for testing this program, its figures mean nothing. LUMINOUS_BUILD names
-the build folder. The logs of the daemons lie in a folder of /var/tmp, which is on a disk; TMPDIR chooses another one."""
+Usage: run.py [--tiny] [--systemd] [--only SERIES,…] [--results FILE]. Needs root, because it runs commands as other
+users, and takes about eight minutes; --tiny takes seconds and is for testing this program, its figures mean nothing.
+LUMINOUS_BUILD names the build folder. The logs of the daemons lie in a folder of /var/tmp, which is on a disk; TMPDIR
+chooses another one."""
 
 import argparse
 import json
@@ -17,12 +18,12 @@ import time
 import report
 import series
 
-# Many rounds of short blocks: what else the machine does lasts longer than a block, and then hurts a whole round.
-FULL = {"rounds": 25, "rounds_of_many": 5, "status": 600, "decision": 120, "action": 30, "peer": 6, "v1": 120,
-        "many": 28_000, "one": 600, "asked": 1_000_000, "growth": 300, "verified": 100_000, "records": 1_000_000,
-        "micro_s": 0.2}
-TINY = {"rounds": 2, "rounds_of_many": 2, "status": 20, "decision": 20, "action": 3, "peer": 2, "v1": 20, "many": 400,
-        "one": 20, "asked": 20_000, "growth": 20, "verified": 2000, "records": 2000, "micro_s": 0.01}
+FULL = {"rounds": 15, "turns": 20, "rounds_of_many": 5, "status": 1000, "decision": 200, "action": 40, "peer": 8,
+        "v1": 200, "many": 28_000, "one": 600, "asked": 1_000_000, "growth": 500, "verified": 100_000,
+        "records": 1_000_000, "micro_s": 0.2}
+TINY = {"rounds": 2, "turns": 2, "rounds_of_many": 2, "status": 20, "decision": 20, "action": 4, "peer": 2,
+        "v1": 20, "many": 400, "one": 20, "asked": 20_000, "growth": 20, "verified": 2000, "records": 2000,
+        "micro_s": 0.01}
 MICRO = os.path.join(series.daemon.BUILD, "bench", "bench_micro")
 
 
@@ -35,7 +36,7 @@ def machine(where):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.machine())
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
-            "file_system": command_output("stat", "-f", "-c", "%T", where),
+            "file_system": command_output("df", "--output=fstype", where).split()[-1],
             "commit": command_output("git", "describe", "--always", "--dirty"),
             "load_before": os.getloadavg()[0]}
 
@@ -51,9 +52,10 @@ def micro(seconds):
 def on_systemd(counts):
     """What bench/on_systemd.py measures in a booted Debian."""
     lab = os.path.join(series.ROOT, "tests", "system", "lab.sh")
-    done = subprocess.run([lab, "--timeout=300", os.path.join(series.BENCH, "on_systemd.py"), str(counts["rounds"]),
-                           str(counts["peer"])], env={**os.environ, "LUMINOUS_BUILD": series.daemon.BUILD},
-                          stdout=subprocess.PIPE, check=True)
+    command = [lab, "--timeout=300", os.path.join(series.BENCH, "on_systemd.py"), str(counts["rounds_of_many"]),
+               str(counts["peer"] // 2)]
+    done = subprocess.run(command, env={**os.environ, "LUMINOUS_BUILD": series.daemon.BUILD}, stdout=subprocess.PIPE,
+                          check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

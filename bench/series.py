@@ -1,7 +1,9 @@
-"""The series of measurements behind the targets. Each takes the counts of this run and returns {key: [one value for each
-round]}; the figures of the single contestants go into `seen`. In a round all contestants of a series run one after the
-other, so that whatever else the machine does hurts them alike; a ratio is made of figures of one round only."""
+"""The series of measurements behind the targets. Each takes the counts of this run and returns {key: [one value for
+each round]}; the figures of the single contestants go into `seen`. In a round all contestants of a series take turns,
+so that whatever else the machine does hurts them alike; a ratio is made of figures of one round only."""
 
+import contextlib
+import json
 import os
 import statistics
 import subprocess
@@ -14,18 +16,53 @@ from contestants import (DONE, FLOORS, FOLDED, PROTOTYPE_UIDS, ROOT, Peers, Rela
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 VERIFY = os.path.join(daemon.BUILD, "bench", "bench_verify")
+HEALCTL = os.path.join(daemon.BUILD, "healctl", "healctl")
 FILL = os.path.join(daemon.BUILD, "tests", "support", "fill_log")
 DAY_S = 86400
 CALLERS = 1000  # of the daemons that refuse: 10 of each of 3 kinds are recorded in a minute, 30,000 in all
 REFUSED = {"expect": '"success":false', "refuse": FOLDED}
 
 
-def rounds(count, contestants, seen):
+class Turns:
+    """One round's program of a contestant."""
+
+    def __init__(self, command, turns):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                                        env={**os.environ, "BENCH_TURNS": str(turns)})
+
+    def take(self):
+        """A block of its operations; what it has printed then, nothing when it has ended instead."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(b"\n")
+        return self.process.stdout.readline()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        if self.process.wait() != 0:
+            raise SystemExit(f"bench: {' '.join(self.process.args)} ended with {self.process.returncode}")
+
+
+def one_round(contestants, turns):
+    """{name: result}. Block by block they take turns: what else the machine does lasts longer than a block."""
+    running = {name: Turns(command(), turns) for name, command in contestants.items()}
+    said = {}
+    try:
+        for _ in range(turns):
+            for name, program in running.items():
+                said[name] = program.take()
+    finally:
+        for program in running.values():
+            program.end()
+    return {name: json.loads(line) for name, line in said.items()}
+
+
+def rounds(n, contestants, seen, turns=None):
     """{name: [result of each round]}; `seen` gets them too."""
     results = {name: [] for name in contestants}
-    for _ in range(count):
-        for name, measure in contestants.items():
-            results[name].append(measure())
+    for _ in range(n["rounds"]):
+        for name, result in one_round(contestants, turns or n["turns"]).items():
+            results[name].append(result)
     seen.update(results)
     return results
 
@@ -51,16 +88,16 @@ def requests(where, n, seen):
         with open(record, "wb") as file:
             file.write(refuser.record(event="decision"))
         victim = '{"pid":@VICTIM@,"signal":"KILL"}'
-        results = rounds(n["rounds"], {
-            "status": lambda: ours.load("latency", "status", n["status"], **DONE),
-            "relay of status": lambda: ours.load("latency", "status", n["status"], status_relay.socket, **DONE),
-            "decision": lambda: refuser.load("latency", "denial", n["decision"], **REFUSED),
-            "relay": lambda: refuser.load("latency", "denial", n["decision"], relay.socket, **REFUSED),
-            "sync": lambda: run_json([FLOORS, "sync", os.path.join(where, "synced"), record, str(n["decision"])])[0],
-            "command": lambda: ours.load("latency", "true", n["action"], **DONE),
+        results = rounds(n, {
+            "status": lambda: ours.latency("status", n["status"], **DONE),
+            "relay of status": lambda: ours.latency("status", n["status"], status_relay.socket, **DONE),
+            "decision": lambda: refuser.latency("denial", n["decision"], **REFUSED),
+            "relay": lambda: refuser.latency("denial", n["decision"], relay.socket, **REFUSED),
+            "sync": lambda: [FLOORS, "sync", os.path.join(where, "synced"), record, str(n["decision"])],
+            "command": lambda: ours.latency("true", n["action"], **DONE),
             "spawn": lambda: spawn(n["action"], "/bin/true"),
-            "builtin": lambda: ours.load("latency", "kill_process", n["action"], parameters=victim, **DONE),
-            "fork": lambda: run_json([FLOORS, "fork", str(n["action"])])[0],
+            "builtin": lambda: ours.latency("kill_process", n["action"], parameters=victim, **DONE),
+            "fork": lambda: [FLOORS, "fork", str(n["action"])],
         }, seen)
     twice_recorded = ["sync", "sync", "relay"]
     return {"status_over_relay": ratios(results, ["status"], ["relay of status"]),
@@ -81,13 +118,10 @@ def throughput(where, n, seen):
     for _ in range(n["rounds_of_many"]):
         with refusing("batch") as batch, Relay(where, batch.answer_to("nonsense", caller="owner")) as relay:
             for name, socket in (("64 clients, batch", None), ("relay, 64 clients", relay.socket)):
-                results[name].append(batch.load("throughput", "denial", n["many"], socket, warm_up=0, clients=64,
-                                                window=16, **REFUSED))
+                results[name].append(batch.throughput("denial", n["many"], socket, clients=64, window=16, **REFUSED))
         with refusing("always") as always:
-            results["1 client, always"].append(always.load("throughput", "denial", n["one"], warm_up=0, clients=1,
-                                                           window=1, **REFUSED))
-            results["64 clients, always"].append(always.load("throughput", "denial", n["many"] // 2, warm_up=0,
-                                                             clients=64, window=1, **REFUSED))
+            for name, count, clients in (("1 client, always", n["one"], 1), ("64 clients, always", n["many"] // 2, 64)):
+                results[name].append(always.throughput("denial", count, clients=clients, window=1, **REFUSED))
     seen.update(results)
 
     def over(above, below):
@@ -98,11 +132,15 @@ def throughput(where, n, seen):
 
 
 def peers(where, n, seen):
-    """/bin/true as another user. Ours gets a connection for each request, as a client program would make it."""
+    """/bin/true as another user. Ours gets a connection for each request, as a client program would make it; beside it
+    healctl, which is started for each like the others."""
     with Served(where, actions_config()) as ours, Peers(where) as others:
-        results = rounds(n["rounds"], {
-            "command, connecting": lambda: ours.load("latency", "true", n["peer"], connect_each=True, **DONE),
-            **others.contestants(n["peer"])}, seen)
+        key = os.path.join(ours.d.key_folder, "tester")
+        results = rounds(n, {
+            "command, connecting": lambda: ours.latency("true", n["peer"], connect_each=True, **DONE),
+            "healctl run": lambda: spawn(n["peer"], HEALCTL, "--socket", ours.d.socket_path, "--caller", "tester",
+                                         "--key-file", key, "run", "--no-stream", "true"),
+            **others.contestants(n["peer"])}, seen, turns=n["peer"])
     keys = {"sudo_over_us": "sudo", "doas_over_us": "doas", "s6_over_us": "s6-sudo"}
     return {key: ratios(results, [name], ["command, connecting"]) for key, name in keys.items() if name in results}
 
@@ -133,10 +171,10 @@ def prototype(where, n, seen):
     with Served(where, prototype_config(), "legacy_v1 = true", 'sync = "batch"') as ours, \
             PrototypeServer(where, ours.d.keys["tester"]) as old, \
             Served(where, actions_config()) as other, Relay(where, other.answer_to("nonsense")) as relay:
-        results = rounds(n["rounds"], {
-            "version 1": lambda: ours.load("latency", "adjust_swappiness", n["v1"], **ours_options),
-            "version 1, prototype": lambda: ours.load("latency", "adjust_swappiness", n["v1"], old.socket, **options),
-            "relay, connecting": lambda: other.load("latency", "nonsense", n["v1"], relay.socket, connect_each=True),
+        results = rounds(n, {
+            "version 1": lambda: ours.latency("adjust_swappiness", n["v1"], **ours_options),
+            "version 1, prototype": lambda: ours.latency("adjust_swappiness", n["v1"], old.socket, **options),
+            "relay, connecting": lambda: other.latency("nonsense", n["v1"], relay.socket, connect_each=True),
         }, seen)
         recorded = len(ours.d.events("decision", action="adjust_swappiness"))
         with open(old.log, "rb") as file:
@@ -148,9 +186,9 @@ def prototype(where, n, seen):
 # --- growth ---
 
 def ask_a_million(served, count, chunk=10_000):
-    """As many requests, half of them refused, on 64 connections. Whatever the answer is, it is one that a client got."""
+    """As many requests, half of them refused, on 64 connections. Whatever the answer is, it is one that clients get."""
     for number in range(count // chunk):
-        served.load("throughput", "status" if number % 2 == 0 else "nonsense", chunk, warm_up=0, clients=64, window=16)
+        served.throughput("status" if number % 2 == 0 else "nonsense", chunk, clients=64, window=16)
     while served.d.ask("status", caller="c0")["code"] == "busy":  # 131,072 ids are remembered until they are stale
         time.sleep(0.1)
 
@@ -158,16 +196,18 @@ def ask_a_million(served, count, chunk=10_000):
 def growth(where, n, seen):
     """Status and refusal of the same caller, one request at a time, by daemons that differ in one thing each."""
     settings = {"daemon_text": 'max_clock_skew = "2s"', "audit": 'sync = "batch"', "callers": ["c0"]}
-    with Served(where, growing_config(1), **settings) as one, Served(where, growing_config(100), **settings) as some, \
-            Served(where, growing_config(1000), **settings) as many, Served(where, growing_config(1), **settings) as used:
+    with Served(where, growing_config(1), **settings) as one, \
+            Served(where, growing_config(100), **settings) as some, \
+            Served(where, growing_config(1000), **settings) as many, \
+            Served(where, growing_config(1), **settings) as used:
         ask_a_million(used, n["asked"])
         daemons = {"1": one, "100": some, "1,000": many, "1, after many requests": used}
         contestants = {}
         for name, served in daemons.items():
-            contestants[f"status, callers: {name}"] = lambda s=served: s.load("latency", "status", n["growth"], **DONE)
-            contestants[f"refusal, callers: {name}"] = lambda s=served: s.load("latency", "nonsense", n["growth"],
+            contestants[f"status, callers: {name}"] = lambda s=served: s.latency("status", n["growth"], **DONE)
+            contestants[f"refusal, callers: {name}"] = lambda s=served: s.latency("nonsense", n["growth"],
                                                                               expect='"success":false')
-        results = rounds(n["rounds"], contestants, seen)
+        results = rounds(n, contestants, seen)
     each = [ratios(results, [f"{kind}, callers: {name}"], [f"{kind}, callers: 1"])
             for kind in ("status", "refusal") for name in list(daemons)[1:]]
     return {"growth": max(each, key=statistics.median)}

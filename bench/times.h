@@ -2,11 +2,14 @@
 // How long single operations took, and the one line of JSON that run.py reads.
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace luminous_healing::bench {
@@ -19,14 +22,17 @@ public:
 
     void add(Clock::duration taken) { taken_.push_back(taken); }
 
-    /// At least one has been added.
-    void print() {
+    /// One line. At least one has been added.
+    [[nodiscard]] std::string as_json() {
         std::sort(taken_.begin(), taken_.end());
         Clock::duration sum{};
         for (const auto taken : taken_) sum += taken;
-        std::printf("{\"count\":%zu,\"p50_us\":%.3f,\"p99_us\":%.3f,\"mean_us\":%.3f,\"least_us\":%.3f}\n",
-                    taken_.size(), us(at(0.5)), us(at(0.99)), us(sum) / static_cast<double>(taken_.size()),
-                    us(taken_.front()));
+        std::array<char, 256> line{};
+        std::snprintf(line.data(), line.size(),
+                      "{\"count\":%zu,\"p50_us\":%.3f,\"p99_us\":%.3f,\"mean_us\":%.3f,\"least_us\":%.3f}\n",
+                      taken_.size(), us(at(0.5)), us(at(0.99)), us(sum) / static_cast<double>(taken_.size()),
+                      us(taken_.front()));
+        return line.data();
     }
 
 private:
