@@ -21,13 +21,17 @@ std::pair<UniqueFd, UniqueFd>& channel() {
 
 /// From the gate's end to the executor's.
 std::string passed_on(std::string_view bytes) {
-    const auto sent = send_message(channel().second.get(), bytes);
-    must(sent.has_value(), "an empty channel takes a message");
-    auto received = receive_message(channel().first.get());
-    must(received && !received->fd.valid(), "a message arrives, without a descriptor when none was sent");
-    const auto more = receive_message(channel().first.get());
-    must(!more && more.error().system_error == EAGAIN, "and only one");
-    return std::move(received->bytes);
+    static Outbox outbox;
+    static Inbox inbox;
+    outbox.add(std::string(bytes));
+    must(outbox.flush(channel().second.get()).has_value(), "an empty channel takes a message");
+    const auto received = inbox.receive(channel().first.get());
+    must(received && received->size() == 1, "one message arrives");
+    std::string arrived((*received)[0].bytes);
+    must(!(*received)[0].fd.valid(), "without a descriptor when none was sent");
+    const auto more = inbox.receive(channel().first.get());
+    must(!more && more.error().system_error == EAGAIN, "and no other");
+    return arrived;
 }
 
 bool lies_in(std::string_view part, std::string_view whole) {

@@ -1,0 +1,111 @@
+"""Targets, verdicts and tables."""
+
+import re
+import statistics
+
+AT_MOST, AT_LEAST = "≤", "≥"
+
+# key: (what, ≤ or ≥, target)
+TARGETS = {
+    "status_over_relay": ("signed status on one connection, over the relay", AT_MOST, 1.5),
+    "decision_over_floor": ("refusal recorded durably, over relay + sync", AT_MOST, 1.25),
+    "command_over_spawn": ("/bin/true as another user, confined, recorded twice, over spawn + 2 sync + relay", AT_MOST,
+                           1.5),
+    "builtin_over_floor": ("kill_process with its verification, over fork + 2 sync + relay", AT_MOST, 1.5),
+    "throughput_over_relay": ("recorded refusals a second, 64 clients, pipelined, sync = batch, over the relay's",
+                              AT_LEAST, 0.6),
+    "group_commit_gain": ("durable refusals a second, 64 clients over one", AT_LEAST, 8),
+    "sudo_over_us": ("sudo, for the same command, over ours", AT_LEAST, 5),
+    "doas_over_us": ("doas, likewise", AT_LEAST, 4),
+    "s6_over_us": ("s6-sudo through s6-ipcserver, likewise", AT_LEAST, 3),
+    "prototype_over_us": ("the prototype's request answered in Python, over ours", AT_LEAST, 8),
+    "verify_over_hmac": ("audit verify, bytes a second, over plain HMAC-SHA256 of the lines", AT_LEAST, 0.6),
+    "start_ms": ("start to READY with a log of 1,000,000 records, ms", AT_MOST, 50),
+    "rss_mb": ("memory of all idle processes then (PSS), MiB", AT_MOST, 12),
+    "growth": ("p50 with 100 and 1,000 callers and actions and after 1,000,000 requests, over that with one; the worst",
+               AT_MOST, 1.10),
+}
+
+
+def judged(values):
+    """{key: value, spread, target and verdict} of every target; without a value where a peer is not installed."""
+    entries = {}
+    for key, (what, direction, target) in TARGETS.items():
+        entry = {"what": what, "direction": direction, "target": target, "value": None}
+        if rounds := values.get(key):
+            value = statistics.median(rounds)
+            met = value <= target if direction == AT_MOST else value >= target
+            quarter, _, three_quarters = statistics.quantiles(rounds, n=4, method="inclusive")
+            entry.update(value=value, lower_quartile=quarter, upper_quartile=three_quarters, low=min(rounds),
+                         high=max(rounds), rounds=rounds, met=met)
+        entries[key] = entry
+    return entries
+
+
+def verdict(entry):
+    if entry["met"]:
+        return "met"
+    return f"missed by {abs(entry['value'] - entry['target']) / entry['target']:.0%}"
+
+
+def target_rows(results):
+    yield "| | what | target | measured | half of the rounds (all) | |"
+    yield "|---|---|---|---|---|---|"
+    for key in TARGETS:
+        entry = results[key]
+        start = f"| `{key}` | {entry['what']} | {entry['direction']} {entry['target']:g} |"
+        if entry["value"] is None:
+            yield start + " not measured | | |"
+        else:
+            yield (f"{start} {entry['value']:.2f} | {entry['lower_quartile']:.2f}–{entry['upper_quartile']:.2f} "
+                   f"({entry['low']:.2f}–{entry['high']:.2f}) | {verdict(entry)} |")
+
+
+def middle(rounds, member):
+    return statistics.median(r[member] for r in rounds)
+
+
+def measured_rows(measured):
+    yield "| | p50 µs | p99 µs | a second | rounds × operations |"
+    yield "|---|---|---|---|---|"
+    for name, rounds in measured.items():
+        if "p50_us" in rounds[0]:
+            figures = f"{middle(rounds, 'p50_us'):,.1f} | {middle(rounds, 'p99_us'):,.1f} | "
+        elif "per_second" in rounds[0]:
+            figures = f" | | {middle(rounds, 'per_second'):,.0f}"
+        else:
+            continue
+        yield f"| {name} | {figures} | {len(rounds)} × {rounds[0]['count']:,} |"
+
+
+def micro_rows(micro):
+    yield "| | ns | MB/s |"
+    yield "|---|---|---|"
+    for name, entry in micro.items():
+        rate = f"{entry['bytes_per_second'] / 1e6:,.0f}" if entry["bytes_per_second"] else ""
+        yield f"| {name} | {entry['ns']:,.0f} | {rate} |"
+
+
+def tables(results):
+    about = results["machine"]
+    blocks = [[f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['file_system']}; "
+               f"commit {about['commit']}; load before {about['load_before']:.1f}."],
+              target_rows(results), measured_rows(results["measured"])]
+    if "verify" in results["measured"]:
+        rounds = results["measured"]["verify"]
+        blocks.append([f"audit verify: {middle(rounds, 'verify_per_second') / 1e6:,.0f} MB/s; plain HMAC-SHA256 of the "
+                       f"same lines: {middle(rounds, 'hmac_per_second') / 1e6:,.0f} MB/s."])
+    if "micro" in results:
+        blocks.append(micro_rows(results["micro"]))
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def replace_table(path, table):
+    with open(path, encoding="utf-8") as file:
+        page = file.read()
+    replaced, count = re.subn(r"(<!-- bench: begin[^\n]*\n).*(<!-- bench: end)", lambda m: f"{m[1]}\n{table}\n\n{m[2]}",
+                              page, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"bench: {path} has no place for the table")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(replaced)

@@ -1,0 +1,263 @@
+"""The series of measurements behind the targets. Each takes the counts of this run and returns {key: [one value for
+each round]}; the figures of the single contestants go into `seen`. In a round all contestants of a series take turns,
+so that whatever else the machine does hurts them alike; a ratio is made of figures of one round only."""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from contestants import (DONE, FLOORS, FOLDED, PROTOTYPE_UIDS, ROOT, Peers, Relay, Served, actions_config, daemon,
+                         growing_config, many_callers_config, prototype_config, run_json, spawn)
+
+BENCH = os.path.dirname(os.path.abspath(__file__))
+VERIFY = os.path.join(daemon.BUILD, "bench", "bench_verify")
+HEALCTL = os.path.join(daemon.BUILD, "healctl", "healctl")
+FILL = os.path.join(daemon.BUILD, "tests", "support", "fill_log")
+DAY_S = 86400
+CALLERS = 1000  # of the daemons that refuse: 10 of each of 3 kinds are recorded in a minute, 30,000 in all
+REFUSED = {"expect": '"success":false', "refuse": FOLDED}
+
+
+class Turns:
+    """One round's program of a contestant."""
+
+    def __init__(self, command, turns):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                                        env={**os.environ, "BENCH_TURNS": str(turns)})
+
+    def take(self):
+        """A block of its operations; what it has printed then, nothing when it has ended instead."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(b"\n")
+        return self.process.stdout.readline()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        if self.process.wait() != 0:
+            raise SystemExit(f"bench: {' '.join(self.process.args)} ended with {self.process.returncode}")
+
+
+def one_round(contestants, turns):
+    """{name: result}. Block by block they take turns: what else the machine does lasts longer than a block."""
+    running = {name: Turns(command(), turns) for name, command in contestants.items()}
+    said = {}
+    try:
+        for _ in range(turns):
+            for name, program in running.items():
+                said[name] = program.take()
+    finally:
+        for program in running.values():
+            program.end()
+    return {name: json.loads(line) for name, line in said.items()}
+
+
+def rounds(n, contestants, seen, turns=None):
+    """{name: [result of each round]}; `seen` gets them too."""
+    results = {name: [] for name in contestants}
+    for _ in range(n["rounds"]):
+        for name, result in one_round(contestants, turns or n["turns"]).items():
+            results[name].append(result)
+    seen.update(results)
+    return results
+
+
+def p50(results, name, number):
+    return results[name][number]["p50_us"]
+
+
+def ratios(results, above, below):
+    """The sum of some contestants' medians over that of others, in each round."""
+    def total(names, number):
+        return sum(p50(results, name, number) for name in names)
+    return [total(above, number) / total(below, number) for number in range(len(results[above[0]]))]
+
+
+def requests(where, n, seen):
+    """One client, one request at a time: status, durable refusal, command, built-in action, each with its floors."""
+    with Served(where, actions_config()) as ours, \
+            Served(where, many_callers_config(CALLERS), callers=[f"c{i}" for i in range(CALLERS)]) as refuser, \
+            Relay(where, ours.answer_to("status")) as status_relay, \
+            Relay(where, refuser.answer_to("nonsense", caller="owner")) as relay:
+        record = os.path.join(where, "record")
+        with open(record, "wb") as file:
+            file.write(refuser.record(event="decision"))
+        victim = '{"pid":@VICTIM@,"signal":"KILL"}'
+        results = rounds(n, {
+            "status": lambda: ours.latency("status", n["status"], **DONE),
+            "relay of status": lambda: ours.latency("status", n["status"], status_relay.socket, **DONE),
+            "decision": lambda: refuser.latency("denial", n["decision"], **REFUSED),
+            "relay": lambda: refuser.latency("denial", n["decision"], relay.socket, **REFUSED),
+            "sync": lambda: [FLOORS, "sync", os.path.join(where, "synced"), record, str(n["decision"])],
+            "command": lambda: ours.latency("true", n["action"], **DONE),
+            "spawn": lambda: spawn(n["action"], "/bin/true"),
+            "builtin": lambda: ours.latency("kill_process", n["action"], parameters=victim, **DONE),
+            "fork": lambda: [FLOORS, "fork", str(n["action"])],
+        }, seen)
+    twice_recorded = ["sync", "sync", "relay"]
+    return {"status_over_relay": ratios(results, ["status"], ["relay of status"]),
+            "decision_over_floor": ratios(results, ["decision"], ["relay", "sync"]),
+            "command_over_spawn": ratios(results, ["command"], ["spawn", *twice_recorded]),
+            "builtin_over_floor": ratios(results, ["builtin"], ["fork", *twice_recorded])}
+
+
+def throughput(where, n, seen):
+    """Recorded refusals of many clients at once. A daemon records 30,000 of them in a minute and then begins to count:
+    each round has new ones."""
+    names = [f"c{i}" for i in range(CALLERS)]
+    results = {"64 clients, batch": [], "relay, 64 clients": [], "64 clients, always": [], "1 client, always": []}
+
+    def refusing(sync):
+        return Served(where, many_callers_config(CALLERS), audit=f'sync = "{sync}"', callers=names)
+
+    for _ in range(n["rounds_of_many"]):
+        with refusing("batch") as batch, Relay(where, batch.answer_to("nonsense", caller="owner")) as relay:
+            for name, socket in (("64 clients, batch", None), ("relay, 64 clients", relay.socket)):
+                results[name].append(batch.throughput("denial", n["many"], socket, clients=64, window=16, **REFUSED))
+        with refusing("always") as always:
+            for name, count, clients in (("1 client, always", n["one"], 1), ("64 clients, always", n["many"] // 2, 64)):
+                results[name].append(always.throughput("denial", count, clients=clients, window=1, **REFUSED))
+    seen.update(results)
+
+    def over(above, below):
+        return [a["per_second"] / b["per_second"] for a, b in zip(results[above], results[below])]
+
+    return {"throughput_over_relay": over("64 clients, batch", "relay, 64 clients"),
+            "group_commit_gain": over("64 clients, always", "1 client, always")}
+
+
+def peers(where, n, seen):
+    """/bin/true as another user. Ours gets a connection for each request, as a client program would make it; beside it
+    healctl, which is started for each like the others."""
+    with Served(where, actions_config()) as ours, Peers(where) as others:
+        key = os.path.join(ours.d.key_folder, "tester")
+        results = rounds(n, {
+            "command, connecting": lambda: ours.latency("true", n["peer"], connect_each=True, **DONE),
+            "healctl run": lambda: spawn(n["peer"], HEALCTL, "--socket", ours.d.socket_path, "--caller", "tester",
+                                         "--key-file", key, "run", "--no-stream", "true"),
+            **others.contestants(n["peer"])}, seen, turns=n["peer"])
+    keys = {"sudo_over_us": "sudo", "doas_over_us": "doas", "s6_over_us": "s6-sudo"}
+    return {key: ratios(results, [name], ["command, connecting"]) for key, name in keys.items() if name in results}
+
+
+class PrototypeServer:
+    def __init__(self, where, key):
+        self.folder = tempfile.mkdtemp(prefix="y", dir=where)
+        self.key, self.socket, self.log = key, os.path.join(self.folder, "s"), os.path.join(self.folder, "log")
+
+    def __enter__(self):
+        os.chmod(self.folder, 0o755)
+        self.process = subprocess.Popen([sys.executable, os.path.join(BENCH, "prototype.py"), self.socket, self.log,
+                                         self.key], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n", "the prototype's server did not start"
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def prototype(where, n, seen):
+    """The same version 1 request, which both sides refuse for its value after every other check, and record."""
+    options = {"parameters": '{"value":300}', "v1": True, "uids": PROTOTYPE_UIDS[0], "uid_count": len(PROTOTYPE_UIDS),
+               "expect": '"success": false'}
+    ours_options = {**options, "expect": '"success":false'}
+    with Served(where, prototype_config(), "legacy_v1 = true", 'sync = "batch"') as ours, \
+            PrototypeServer(where, ours.d.keys["tester"]) as old, \
+            Served(where, actions_config()) as other, Relay(where, other.answer_to("nonsense")) as relay:
+        results = rounds(n, {
+            "version 1": lambda: ours.latency("adjust_swappiness", n["v1"], **ours_options),
+            "version 1, prototype": lambda: ours.latency("adjust_swappiness", n["v1"], old.socket, **options),
+            "relay, connecting": lambda: other.latency("nonsense", n["v1"], relay.socket, connect_each=True),
+        }, seen)
+        recorded = len(ours.d.events("decision", action="adjust_swappiness"))
+        with open(old.log, "rb") as file:
+            by_the_prototype = sum(1 for _ in file)
+        assert recorded == by_the_prototype == ours.sent / 2, "one of them did not record what it refused"
+    return {"prototype_over_us": ratios(results, ["version 1, prototype"], ["version 1"])}
+
+
+# --- growth ---
+
+# How long a timestamp is fresh, and so how long ids are remembered: there is room for 131,072 of them. While a million
+# is asked they make room soon enough that few are refused for want of it; afterwards all daemons have the default.
+SHORT_MEMORY, LONG_MEMORY = 'max_clock_skew = "2s"', 'max_clock_skew = "30s"'
+
+
+def ask_a_million(served, count, chunk=10_000):
+    """As many requests, half of them refused, on 64 connections. Whatever the answer is, it is one that clients get."""
+    for number in range(count // chunk):
+        served.throughput("status" if number % 2 == 0 else "nonsense", chunk, clients=64, window=16)
+    while served.d.ask("status", caller="c0")["code"] == "busy":  # 131,072 ids are remembered until they are stale
+        time.sleep(0.1)
+    served.d.write_config(served.d.read_config().replace(SHORT_MEMORY, LONG_MEMORY))
+    served.d.reload()
+
+
+def growth(where, n, seen):
+    """Status and refusal of the same caller, one request at a time, by daemons that differ in one thing each."""
+    settings = {"daemon_text": LONG_MEMORY, "audit": 'sync = "batch"', "callers": ["c0"]}
+    with Served(where, growing_config(1), **settings) as one, \
+            Served(where, growing_config(100), **settings) as some, \
+            Served(where, growing_config(1000), **settings) as many, \
+            Served(where, growing_config(1), **{**settings, "daemon_text": SHORT_MEMORY}) as used:
+        ask_a_million(used, n["asked"])
+        daemons = {"1": one, "100": some, "1,000": many, "1, after many requests": used}
+        contestants = {}
+        for name, served in daemons.items():
+            contestants[f"status, callers: {name}"] = lambda s=served: s.latency("status", n["growth"], **DONE)
+            contestants[f"refusal, callers: {name}"] = lambda s=served: s.latency("nonsense", n["growth"],
+                                                                              expect='"success":false')
+        results = rounds(n, contestants, seen)
+    each = [ratios(results, [f"{kind}, callers: {name}"], [f"{kind}, callers: 1"])
+            for kind in ("status", "refusal") for name in list(daemons)[1:]]
+    return {"growth": max(each, key=statistics.median)}
+
+
+# --- the log ---
+
+def filled(where, records):
+    """A daemon that is not started, on a log of so many records written over 30 days."""
+    served = Served(where, actions_config(), audit="keep = 10000")
+    subprocess.run([FILL, served.d.log_path, str(records), str(30 * DAY_S)], check=True)
+    return served
+
+
+def verification(where, n, seen):
+    log = filled(where, n["verified"])
+    results = run_json([VERIFY, log.d.log_folder, log.d.log_path + ".first-key", str(n["rounds_of_many"])])
+    seen["verify"] = results
+    return {"verify_over_hmac": [r["verify_per_second"] / r["hmac_per_second"] for r in results]}
+
+
+def pss_mb(pids):
+    """What these processes together keep in memory, a shared page counted once: proc_pid_smaps(5), Pss."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total / 1024
+
+
+def start(where, n, seen):
+    """From exec to READY=1, each start ended by kill -9; then the memory of executor, gate and keeper."""
+    log = filled(where, n["records"])
+    times, sizes = [], []
+    for _ in range(n["rounds_of_many"]):
+        began = time.monotonic()
+        log.d.start()
+        times.append((time.monotonic() - began) * 1000)
+        log.d.ask("status")
+        sizes.append(pss_mb([log.d.pid, *daemon.descendants_of(log.d.pid, with_keeper=True)]))
+        log.d.kill9()
+    return {"start_ms": times, "rss_mb": sizes}
+
+
+ALL = {"requests": requests, "throughput": throughput, "peers": peers, "prototype": prototype, "growth": growth,
+       "verification": verification, "start": start}
