@@ -1,4 +1,4 @@
-"""What the attack tests share: the real daemon of tests/scenario, the log's helpers of tests/crash, and raw requests."""
+"""What the attack tests share: the daemon of tests/scenario, helpers of tests/crash, and raw requests."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path += [os.path.join(TESTS, "scenario"), os.path.join(TESTS, "crash")]  # behind ours: their test files have our names
+sys.path += [os.path.join(TESTS, "scenario"), os.path.join(TESTS, "crash")]  # behind ours, whose names they have
 
 import daemon  # noqa: E402
 import wire  # noqa: E402
@@ -20,8 +20,8 @@ rate_limit = { limit = 100000, window = "1h" }
 """
 
 
-# Of a process with more capabilities than it has itself the daemon may not see the program, ptrace(2). It is root's here,
-# its capabilities cut: what this prefixes has none.
+# Of a process with more capabilities than it has itself the daemon may not see the program, ptrace(2). Here it is
+# root's, its capabilities cut: what this is put before has none.
 BARE = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if daemon.ROOT else []
 
 # Actions on units are available where systemd and its bus are to be seen, sd_booted(3). On a machine that was booted
@@ -36,7 +36,8 @@ exec "$@"
 
 def ask_by_program(d, request, program):
     """The answer to a request that this netcat has sent, which has connected itself."""
-    done = subprocess.run([*BARE, program, "-N", "-U", d.socket_path], input=request.frame, capture_output=True, check=True)
+    done = subprocess.run([*BARE, program, "-N", "-U", d.socket_path], input=request.frame,
+                          capture_output=True, check=True)
     return wire.Answer(done.stdout, request)
 
 

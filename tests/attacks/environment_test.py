@@ -9,8 +9,9 @@ import daemon
 
 HEALCTL = os.path.join(daemon.BUILD, "healctl", "healctl")
 HOSTILE = {"PATH": "/tmp/evil:.", "IFS": "x", "ENV": "/tmp/evil", "BASH_ENV": "/tmp/evil", "LANG": "xx_XX.UTF-8",
-           "LC_ALL": "\x1b[2J", "TZ": ":/etc/shadow", "GCONV_PATH": "/tmp/evil", "CHARSET": "//EVIL", "SHELL": "/tmp/evil",
-           "TMPDIR": "/tmp/evil", "HOME": "/tmp/evil", "OPENSSL_CONF": "/tmp/evil", "LOCPATH": "/tmp/evil",
+           "LC_ALL": "\x1b[2J", "TZ": ":/etc/shadow", "GCONV_PATH": "/tmp/evil", "CHARSET": "//EVIL",
+           "SHELL": "/tmp/evil", "TMPDIR": "/tmp/evil", "HOME": "/tmp/evil", "OPENSSL_CONF": "/tmp/evil",
+           "LOCPATH": "/tmp/evil",
            "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/tmp/evil", "LISTEN_FDS": "x", "LISTEN_PID": "x", "TERM": "%s%n",
            "COLUMNS": "-1", "PYTHONPATH": "/tmp/evil", "PERL5LIB": "/tmp/evil", "HOSTILE": "yes"}
 # A program without any argument, not even its own name, as pkexec did not expect it.
@@ -24,7 +25,7 @@ os._exit(99)
 
 class Environment(attack.Attack):
     def test_A01_hostile_environment_and_argv_reach_no_worker(self):
-        """With a hostile environment and an empty argv[0] it serves as ever, and a command's environment is PATH and LANG."""
+        """With hostile variables and an empty argv[0] it serves as ever; a command's environment is PATH and LANG."""
         d = self.make('[actions.show]\ncommand = ["/usr/bin/env"]\n[actions.kill_process]', env=HOSTILE)
         d.process = subprocess.Popen(["", "--config", d.config_path], executable=daemon.BINARY, env=d.environment(),
                                      stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -42,8 +43,7 @@ class Environment(attack.Attack):
         self.assertNotIn("\x1b", d.journal())
 
     def test_A01_programs_without_any_argument_end_in_order(self):
-        """Executed with argc 0 daemon and client say what is wrong, or what they are for, and end; the environment is not
-        taken for arguments."""
+        """Executed with argc 0 daemon and client say what is wrong and end; variables are not taken for arguments."""
         for program in daemon.BINARY, HEALCTL:
             done = subprocess.run([sys.executable, "-I", "-c", NO_ARGUMENTS, program], capture_output=True, text=True,
                                   stdin=subprocess.DEVNULL, check=False)

@@ -64,12 +64,14 @@ class Json(attack.Attack):
             self.assertEqual(self.codes(good.replace(old, new)), ["bad_request"], new)
         self.assertEqual(self.codes(good[:-1] + b',"request":{}}'), ["bad_request"])
         body = BODY.encode()
-        for old, new in ((b'"id":"@ID@"', b'"id":"@ID@","id":"@ID@"'), (b'"action":"mark"', b'"action":"no","action":"mark"'),
+        for old, new in ((b'"id":"@ID@"', b'"id":"@ID@","id":"@ID@"'),
+                         (b'"action":"mark"', b'"action":"no","action":"mark"'),
                          (b'"action":"mark"', b'"\\u0061ction":"no","action":"mark"'),
                          (b'"timestamp":', b'"timestamp":"@TIME@","timestamp":'),
                          (b'"parameters":{"n":1}', b'"parameters":{},"parameters":{"n":1}'),
                          (b'{"n":1}', b'{"n":1,"n":1}'), (b'{"n":1}', b'{"n":2,"\\u006e":1}'),
-                         (b'{"n":1}', b'{"n":1,"text":{"a":1,"a":2}}'), (b'{"n":1}', b'{"n":1,"text":[{"a":1,"\\u0061":2}]}'),
+                         (b'{"n":1}', b'{"n":1,"text":{"a":1,"a":2}}'),
+                         (b'{"n":1}', b'{"n":1,"text":[{"a":1,"\\u0061":2}]}'),
                          (b'{"n":1}', b'{"n":1,"text":[[[{"b":{"":1,"":1}}]]]}')):
             self.assertIn(old, body)
             self.assertEqual(self.codes(self.body(body.replace(old, new)).frame), ["bad_request"], new)
@@ -85,7 +87,7 @@ class Json(attack.Attack):
         self.assertUnharmed()
 
     def test_A13_hostile_values_in_a_signed_request_are_refused(self):
-        """Nesting, huge numbers, NaN, surrogates, bad UTF-8 in what a good key signed: refused, and the executor lives."""
+        """Nesting, huge numbers, NaN, surrogates, bad UTF-8, signed with a good key: refused; the executor lives."""
         for name, value in HOSTILE.items():
             for member in b'"text":', b'"n":':
                 with self.subTest(name, member=member):
@@ -109,7 +111,7 @@ class Json(attack.Attack):
         self.assertUnharmed()
 
     def test_A13_keys_and_strings_as_long_as_a_frame_are_bounded(self):
-        """A key, a caller, an id, a value of 64 KiB is refused; a frame one byte over the limit is too, and is closed."""
+        """A key, a caller, an id, a value of 64 KiB is refused; so is a frame that is longer than a frame may be."""
         long = b"k" * 65000
         good = self.d.request("mark", {"n": 1}).bare
         self.assertEqual(self.codes(good.replace(b"tester", long)), ["bad_request"])

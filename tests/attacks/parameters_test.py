@@ -12,11 +12,14 @@ UNITS = f'[actions.restart_service]\nunits = ["*"]\n{BUDGET}'
 SAY = f'[actions.say]\ncommand = ["/bin/echo", "{{text}}"]\n{BUDGET}'
 
 VALID_UNITS = ("nginx", "nginx.service", "getty@tty1", "getty@tty1.service", "a.b.c", "a:b_c-d.service", "0.service",
-               "foo\\x2dbar.service", "dev-disk-by\\x2duuid-1.swap", "foo@bar@baz.service", "app.SERVICE", "nginx.timer",
+               "foo\\x2dbar.service", "dev-disk-by\\x2duuid-1.swap", "foo@bar@baz.service", "app.SERVICE",
+               "nginx.timer",
                "org.freedesktop.Foo", "a" * 247, "a" * 247 + ".service", "_x", ":x", "\\x2dx.service")
 INVALID_UNITS = ("", " ", ".service", "@.service", "@tty1.service", "getty@.service", "getty@", "a b", "a/b",
-                 "../a.service", "/etc/passwd", "a\n", "a\nb.service", "a\tb", "café.service", "ngіnx.service", "a\u200b",
-                 "a;b", "a$b", "a`b`", "a'b", 'a"b', "a,b", "a+b", "a%i.service", "*", "a*.service", "a?", "[a].service",
+                 "../a.service", "/etc/passwd", "a\n", "a\nb.service", "a\tb", "café.service", "ngіnx.service",
+                 "a\u200b",
+                 "a;b", "a$b", "a`b`", "a'b", 'a"b', "a,b", "a+b", "a%i.service", "*", "a*.service", "a?",
+                 "[a].service",
                  "~a", "#a", "a=b", "a|b", "a&b", "a\0", "a\0.service", "a" * 248, "a" * 256 + ".service", "a.service ",
                  " a.service", "a.service\n", "ａ.service")
 
@@ -34,15 +37,17 @@ class Parameters(attack.Attack):
         return "ok" if d.events("decision", request_id=answer["request_id"], decision="allow") else answer["code"]
 
     def test_A05_pids_that_mean_many_or_none_kill_nothing(self):
-        """No number that is 1 or less, or becomes another in 32 bits, and nothing that is no plain number, is killed."""
+        """No number of 1 or less, none that becomes another in 32 bits, and nothing but a plain number is killed."""
         d = self.start("[actions.kill_process]\n" + BUDGET)
         victim = self.victim()
         for pid in ("1", "0", "-0", "-1", f"-{victim.pid}", "4294967297", "4294967296", "-4294967295",
                     str(2**32 + victim.pid), str(2**64 + victim.pid), str(2**63), "1e3", f"{victim.pid}.0",
-                    f"{victim.pid}e0", f"0{victim.pid}", f"+{victim.pid}", f"0x{victim.pid:x}", f'"{victim.pid}"', '"0x1"',
+                    f"{victim.pid}e0", f"0{victim.pid}", f"+{victim.pid}", f"0x{victim.pid:x}", f'"{victim.pid}"',
+                    '"0x1"',
                     '"-1"', '"*"', "true", "null", f"[{victim.pid}]", f'{{"pid":{victim.pid}}}', "9" * 30, "1E400"):
             with self.subTest(pid=pid):
-                request = self.signed(d, '{"id":"%s","action":"kill_process","parameters":{"pid":%s},"timestamp":"@TIME@"}'
+                request = self.signed(d, '{"id":"%s","action":"kill_process","parameters":{"pid":%s},'
+                                      '"timestamp":"@TIME@"}'
                                       % (os.urandom(8).hex(), pid))
                 self.assertIn(d.repeat(request)["code"], ("bad_request", *REFUSED))
         for signal in "STOP", "SIGKILL", "9", "-9", "", "0", "KILL ", "kill":
@@ -64,7 +69,8 @@ class Parameters(attack.Attack):
 
     def test_A06_numbers_that_would_be_options_are_refused(self):
         """An integer without a configured minimum is not negative: "-5" as an argument would be an option."""
-        d = self.start(f'[actions.say]\ncommand = ["/bin/echo", "{{n}}"]\n{BUDGET}parameters.n = {{ type = "integer" }}')
+        d = self.start(f'[actions.say]\ncommand = ["/bin/echo", "{{n}}"]\n{BUDGET}'
+                       f'parameters.n = {{ type = "integer" }}')
         for number in -1, -5, -(2**63):
             self.assertCode(d.ask("say", {"n": number}), "parameters_invalid")
         self.assertNothingRan(d)
@@ -77,7 +83,7 @@ class Parameters(attack.Attack):
         self.assertNothingRan(d)
 
     def test_A07_valid_unit_names_are_accepted_and_invalid_ones_refused(self):
-        """systemd's rules for unit names, and no others: escapes and instances are good, Unicode and templates are not."""
+        """systemd's rules for unit names, and no others: escapes and instances are good, Unicode and templates not."""
         d = self.start_where_units_are(UNITS)
         for unit in INVALID_UNITS:
             self.assertEqual(self.decided(d, unit), "parameters_invalid", unit)
@@ -88,7 +94,8 @@ class Parameters(attack.Attack):
     def test_A08_a_pattern_matches_one_whole_value(self):
         """What is before, after or between what a pattern means is no match; nor is a second line."""
         d = self.start(SAY + 'parameters.text = { type = "string", pattern = "app-[a-z]*|x" }')
-        for text in ("app-a app-b", "app-a\n", "app-a\nx", "\napp-a", "evil app-a", "app-a/../../x", "app-a;x", "xx", "app",
+        for text in ("app-a app-b", "app-a\n", "app-a\nx", "\napp-a", "evil app-a", "app-a/../../x", "app-a;x", "xx",
+                     "app",
                      "app-A", "app-ä", "x\n", "app-a\0", "app-a\0evil"):
             self.assertIn(d.ask("say", {"text": text})["code"], REFUSED, text)
         self.assertNothingRan(d)

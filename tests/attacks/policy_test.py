@@ -12,9 +12,11 @@ CALLER = '[callers.c]\nkey = "c"\nusers = [@UID@]\nactions = ["mark"]\n'
 LISTED = CALLER + attack.MARK
 # What is written, and what could be taken for "all" or for "no restriction" instead.
 EMPTY = {
-    "users = [@UID@]": ("users = []", "", 'users = [""]', 'users = ["*"]', 'users = ["ALL"]', "users = [[]]", "users = 0",
+    "users = [@UID@]": ("users = []", "", 'users = [""]', 'users = ["*"]', 'users = ["ALL"]', "users = [[]]",
+                        "users = 0",
                         'users = "*"', "users = true"),
-    'actions = ["mark"]': ("actions = []", "", 'actions = [""]', 'actions = ["*"]', 'actions = ["all"]', 'actions = "mark"',
+    'actions = ["mark"]': ("actions = []", "", 'actions = [""]', 'actions = ["*"]', 'actions = ["all"]',
+                           'actions = "mark"',
                            "actions = [[]]", 'actions = ["mark", "mark"]', 'actions = ["mark "]', 'actions = ["Mark"]'),
     'key = "c"': ("key = []", "", 'key = ""', 'key = [""]', 'key = "../keys/c"', 'key = "/dev/null"'),
     'command = ["/bin/sh", "-c", "echo ran >> @WORK@/ran"]': ("command = []", "", 'command = [""]', "command = [[]]"),
@@ -25,7 +27,8 @@ EMPTY = {
 RESTRICTED = {  # restrictions of an action's own, and what must not lift them
     "units": ('[actions.restart_service]\nunits = ["nginx.service"]\n', 'units = ["nginx.service"]\n',
               ("units = []\n", "", 'units = [""]\n', 'units = "*"\n')),
-    "pattern": ('[actions.say]\ncommand = ["/bin/echo", "{x}"]\nparameters.x = { type = "string", pattern = "[a-z]+" }\n',
+    "pattern": ('[actions.say]\ncommand = ["/bin/echo", "{x}"]\n'
+                'parameters.x = { type = "string", pattern = "[a-z]+" }\n',
                 ', pattern = "[a-z]+"', ("", ', pattern = ""', ", pattern = []", ', pattern = "["')),
     "process_users": ('[actions.kill_process]\nprocess_users = ["root"]\n', 'process_users = ["root"]\n',
                       ("process_users = []\n", 'process_users = [""]\n', 'process_users = ["*"]\n')),

@@ -12,8 +12,10 @@ import wire
 HEALCTL = os.path.join(daemon.BUILD, "healctl", "healctl")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 # What a terminal, a viewer or a reader of lines would act on.
-NASTY = ('x\n{"seq":1,"event":"decision","decision":"allow"}', "a\r\nFORGED", "\nFORGED", "\x1b[2J\x1b[1;1H", "\x1b]0;title\x07",
-         "\x9b31m", "\u202egnp.exe", "\u2066x", "\x85FORGED", "a\tb", "\x7f", "\u2028FORGED", "\x00", "%s%n", '"},{', "\\n",
+NASTY = ('x\n{"seq":1,"event":"decision","decision":"allow"}', "a\r\nFORGED", "\nFORGED", "\x1b[2J\x1b[1;1H",
+         "\x1b]0;title\x07",
+         "\x9b31m", "\u202egnp.exe", "\u2066x", "\x85FORGED", "a\tb", "\x7f", "\u2028FORGED", "\x00", "%s%n", '"},{',
+         "\\n",
          "\b\b\b\b", "é" * 300, "\U0001f525", "\ufeff")
 LIMITED = """
 [actions.say]
@@ -41,12 +43,13 @@ class Records(attack.Attack):
         return done.stdout.decode()
 
     def test_A20_no_value_breaks_out_of_its_line(self):
-        """Newlines, escapes and direction marks in any member: one record a line, printable, in log, journal and viewer."""
+        """Newlines, escapes and direction marks in any member: log, journal and viewer show printable lines."""
         d = self.start(LIMITED)
         count = 0
         for text in NASTY:
             for request in (d.request("say", {"text": text}), d.request("say", {text: "x"}), d.request(text),
-                            d.request("say", {"text": "a"}, reason=text), d.request("say", {"text": "a"}, audience=text),
+                            d.request("say", {"text": "a"}, reason=text),
+                            d.request("say", {"text": "a"}, audience=text),
                             d.request("say", {"text": "a"}, id=text), d.request("say", {"text": "A"}, mode=text),
                             wire.Request("k" * 64, text, "say")):
                 answer = d.repeat(request)
@@ -63,9 +66,10 @@ class Records(attack.Attack):
             self.assertFalse(said.startswith(("FORGED", "{")), repr(said))
 
     def test_A20_what_a_command_prints_breaks_out_of_nothing(self):
-        """Output of an action that drives terminals and forges lines arrives printable, in the answer and in the record."""
+        """Output that drives terminals and forges lines is printable in the answer, the record and the viewer."""
         d = self.make()
-        script = self.script(d, "noise", "#!/bin/sh\nprintf '\\033[2J\\nFORGED\\r\\007\\302\\233x\\377\\376 \\342\\200\\256'\n")
+        script = self.script(d, "noise", "#!/bin/sh\n"
+                             "printf '\\033[2J\\nFORGED\\r\\007\\302\\233x\\377\\376 \\342\\200\\256'\n")
         d.configure(f'[actions.noise]\ncommand = ["/bin/sh", "{script}"]').start()
         answer = self.assertCode(d.ask("noise"), "ok")
         self.assertIsNone(CONTROL.search(answer["output"].replace("\n", "")), answer)
@@ -86,11 +90,12 @@ class Records(attack.Attack):
         self.assertIsNone(CONTROL.search(exe), repr(exe))
 
     def test_A21_each_kind_of_denial_is_recorded_with_the_real_peer(self):
-        """Every refusal has a record: its code, uid, gid and pid from the kernel, and what was asked where that is proven."""
+        """Every refusal has a record: its code, and uid, gid and pid from the kernel; a claimed name is no caller."""
         d = self.start(LIMITED)
         replayed = d.request("say", {"text": "-"})
         asked = [
-            ("bad_request", b"garbage\n"), ("bad_request", b'{"v":2}\n'), ("bad_request", b'{"v":3,"caller":"tester"}\n'),
+            ("bad_request", b"garbage\n"), ("bad_request", b'{"v":2}\n'),
+            ("bad_request", b'{"v":3,"caller":"tester"}\n'),
             ("unknown_caller", wire.Request("k" * 64, "stranger", "say").frame),
             ("bad_signature", d.request("say", {"text": "a"}, key="k" * 64).frame),
             ("bad_request", self.signed(d, '{"id":"x","action":"say"}').frame),

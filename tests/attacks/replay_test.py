@@ -58,7 +58,7 @@ class Replay(attack.Attack):
         self.assertEqual(self.lines(d), ["ran"])
 
     def test_A10_a_request_that_a_crash_cut_short_is_not_run_again(self):
-        """What ran when the daemon was killed is answered interrupted for ever after, and is not started a second time."""
+        """What ran when the daemon was killed is answered interrupted ever after, and not started a second time."""
         d = self.make()
         hold = self.hold(d)
         d.configure(f'[actions.hold]\ncommand = ["/bin/sh", "-c", "echo ran >> @WORK@/ran; cat {hold.path}"]\n'
@@ -115,7 +115,7 @@ class Replay(attack.Attack):
 
 class Clocks(clocks.SetClocks):
     def test_A10_a_clock_set_back_does_not_make_a_request_new(self):
-        """A request whose timestamp becomes fresh once more, because somebody set the clock back, does not run again."""
+        """A request whose timestamp becomes fresh once more, since the clock was set back, does not run again."""
         self.start_with_clocks(attack.MARK)
         request = self.d.request("mark", timestamp=self.timestamp())
         self.assertCode(self.d.repeat(request), "ok")

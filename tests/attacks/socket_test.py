@@ -182,7 +182,8 @@ class Socket(attack.Attack, starting.Starting):
             with self.subTest(name):
                 impostor = Impostor(d.socket_path, forge)
                 try:
-                    done = subprocess.run([HEALCTL, "--socket", d.socket_path, "--caller", "tester", "--key-file", key_file,
+                    done = subprocess.run([HEALCTL, "--socket", d.socket_path, "--caller", "tester",
+                                           "--key-file", key_file,
                                            "--timeout", "30s", "run", "mark", "--no-stream"], stdin=subprocess.DEVNULL,
                                           capture_output=True, text=True, check=False)
                     self.assertNotEqual(done.returncode, 0, done.stdout)

@@ -1,6 +1,6 @@
 """Executes a program for which one option of getsockopt(2) fails, by a seccomp filter that its children inherit.
 
-Usage: without.py OPTION ERRNO PROGRAM [ARGUMENT...]. With ERRNO 0 the call is said to have succeeded, and has told nothing.
+Usage: without.py OPTION ERRNO PROGRAM [ARGUMENT...]. With ERRNO 0 the call seems to succeed, and has told nothing.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""A daemon whose clocks and boots a test sets, by a preloaded library (tests/support/set_clocks). No time is waited for."""
+"""A daemon whose clocks and boots a test sets, through a preloaded library (tests/support/set_clocks). Nobody waits."""
 
 import os
 

@@ -3,8 +3,8 @@
 
 Usage: run.py [--check] [PATTERN...]. Each *.patch here removes one defence; its head says in words what is gone
 ("Removes:"), which numbers must go red ("Red: A09, A14"), and what is to be built beside daemon and healctl ("Build:").
-For each whose name has a PATTERN in it: the patch is applied to a copy of the sources in build/mutation/tree, the daemon
-is built, the numbers' tests are run there; then it is taken back. Exits 1 unless every test was green before its
+For each whose name has a PATTERN in it: the patch is applied to a copy of the sources in build/mutation/tree, the
+daemon is built, the numbers' tests are run there; then it is taken back. Exits 1 unless every test was green before its
 defence was gone, and red after. --check only asks whether the patches apply. Standard library, git, cmake.
 """
 import argparse
@@ -164,7 +164,7 @@ def baseline(mutations: list[Mutation]) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Takes out defences one at a time; each one's attack test must go red.")
+    parser = argparse.ArgumentParser(description="Takes out one defence after the other; its attack test must go red.")
     parser.add_argument("--check", action="store_true", help="only whether the patches apply")
     parser.add_argument("pattern", nargs="*", help="part of a patch's name")
     options = parser.parse_args()
