@@ -135,6 +135,8 @@ class Tampering(daemon.Scenario):
         d.log_was_harmed = True  # rotated, that is
         with d.connect() as connection:
             for n in range(requests):
+                if n % 100 == 0:
+                    daemon.signal.setitimer(daemon.signal.ITIMER_REAL, daemon.PATIENCE)  # it gets on
                 self.assertCode(connection.ask(d.request("mark", {"n": n}, reason="r" * 200)), "ok")
         audit = d.ask("status")["result"]["audit"]
         self.assertEqual(d.stop(), 0)
