@@ -1,4 +1,4 @@
-"""Whoever wants the daemon harm: tests/support/flood.cpp in its kinds, and what the log must say about it afterwards."""
+"""Whoever wants the daemon harm: tests/support/flood.cpp in its kinds, and what the log must say of it afterwards."""
 
 import collections
 import json

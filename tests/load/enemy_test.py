@@ -27,8 +27,8 @@ PAIRS = 3
 WINDOW = SECONDS / PAIRS
 RATE = 120  # requests a second of the good caller
 REMEMBERED = 2  # KiB for the answer to a good request, which the executor keeps for ten minutes
-# How much longer it may wait. A window of a second or two has too few requests for a p99, and a test beside which others
-# are built has a noisy one: there the bound is only to find what is out of all proportion.
+# How much longer it may wait. A window of a second or two has too few requests for a p99, and one beside which other
+# things are built has a noisy one: there the bound only finds what is out of all proportion.
 RATIO = 5 if SECONDS >= 30 else 25
 CALLER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "good_caller.py")
 NUMBERED_FROM = 70000  # uids
@@ -151,7 +151,8 @@ class Load(daemon.Scenario):
 
     def check_processes(self) -> None:
         """The same as before, no larger from the first attack to the last, and nothing left open."""
-        self.assertEqual((self.d.pid, measure.gate_of(self.d.pid)), self.pids, "executor or gate was lost:\n" + self.d.journal()[-3000:])
+        self.assertEqual((self.d.pid, measure.gate_of(self.d.pid)), self.pids,
+                         "executor or gate was lost:\n" + self.d.journal()[-3000:])
         self.assertTrue(daemon.is_alive(self.d.pid))
         began = self.sampler.began
         attacks = [self.sampler.between(w.begin - began, w.end - began) for w in self.windows if not w.is_quiet]

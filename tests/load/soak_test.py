@@ -233,7 +233,7 @@ class Soak(daemon.Scenario):
 
     @daemon.needs_root
     def test_a_soak_among_callers_enemies_and_accidents(self):
-        """Kills, reloads, rotations and enemies: nothing twice, no gap, counts exact, nothing grows, nothing is left."""
+        """Kills, reloads, rotations, enemies: nothing twice, no gap, counts exact, nothing grows, nothing is left."""
         self.d = d = load.configured(self, daemon=enemies.DAEMON_SETTINGS).start()
         d.log_was_harmed = True  # rotated, that is
         self.pid, self.config, self.arsenal = d.pid, d.read_config(), enemies.Arsenal(d)
@@ -278,18 +278,19 @@ class Soak(daemon.Scenario):
         answers = collections.Counter(code for client in self.clients for code in client.answers.values())
         latencies = [pair for client in self.clients for pair in client.latencies]
         sent = sum(burst.total("sent") + burst.total("refused") for burst in self.bursts)
+        files = len(load.log_files(self.d))
         values = {name: [getattr(s, name) for s in samples] for name in Sample._fields}
         print(f"\nseed {load.SEED}, {MINUTES:g} minutes, {len(samples)} samples"
               f"\nhappened: {({event: len(when) for event, when in self.happened.items()})}"
-              f"\ncallers: {sum(answers.values())} actions asked for, answers {dict(answers)}, {len(load.ran(self.d))} ran, "
-              f"{sum(client.replays for client in self.clients)} asked again; median "
+              f"\ncallers: {sum(answers.values())} actions asked for, answers {dict(answers)}, "
+              f"{len(load.ran(self.d))} ran, {sum(client.replays for client in self.clients)} asked again; median "
               f"{1000 * measure.quantile([s for _, s in latencies], 0.5):.1f} ms, p99 "
               f"{1000 * measure.quantile([s for _, s in latencies], 0.99):.1f} ms"
               f"\nenemies: {len(self.bursts)} bursts, {sent} requests and connections, {refusals} refusals in the log, "
               f"{exact} of {len(self.bursts) * len(enemies.COUNTED)} counts exact, the others within what was possible"
-              f"\nlog: {len(records)} records, {len(load.log_files(self.d))} files, {values['log_bytes'][-1] / 2**20:.1f} MiB; "
-              f"{events['interrupted']} interrupted, {events['gate_lost']} gates lost; 0 without intent, 0 twice, 0 gaps",
-              flush=True)
+              f"\nlog: {len(records)} records, {files} files, {values['log_bytes'][-1] / 2**20:.1f} MiB; "
+              f"{events['interrupted']} interrupted, {events['gate_lost']} gates lost; 0 without intent, 0 twice, "
+              "0 gaps", flush=True)
         for name in ("executor_pss", "gate_pss", "executor_fds", "gate_fds", "processes"):
             ordered = values[name]
             print(f"{name}: median {measure.quantile(ordered, 0.5):.0f}, highest {max(ordered)}, last {ordered[-1]}")
