@@ -170,17 +170,19 @@ bool Pipeline::answer_own(const Asked& asked) {
         confirm(asked);
         return true;
     }
-    audit::Record record = record_of(asked);
-    record.allowed = true;
-    record.success = true;
-    record.code = Code::ok;
-    record.duration_ms = 0;
     Response response;
     response.success = true;
     response.code = Code::ok;
     response.output = "luminous-healing " LUMINOUS_VERSION " is running";
     response.result = ports_.describe_status(*asked.caller, arguments->text("detail"));
-    response.audit_seq = recorder_.record_folded(record, Urgency::soon);
+    if (recorder_.admit(Code::ok, asked.peer.uid, asked.caller->name.str())) {
+        audit::Record record = record_of(asked);
+        record.allowed = true;
+        record.success = true;
+        record.code = Code::ok;
+        record.duration_ms = 0;
+        response.audit_seq = recorder_.record(record, Urgency::soon);
+    }
     answer(asked, std::move(response));
     return true;
 }
@@ -398,6 +400,12 @@ void Pipeline::refuse_malformed(std::string_view why, ConnectionId id, Connectio
 }
 
 void Pipeline::refuse(const Asked& asked, const Denial& denial) {
+    Response response;
+    response.code = denial.code;
+    response.error = asked.key != nullptr ? denial.detail : std::string(name_of(denial.code));
+    if (denial.retry_after) response.retry_after_ms = to_ms(*denial.retry_after);
+    const std::string caller = asked.caller != nullptr ? asked.caller->name.str() : std::string();
+    if (!recorder_.admit(denial.code, asked.peer.uid, caller)) return answer(asked, std::move(response));  // counted
     audit::Record record = record_of(asked);
     record.allowed = false;
     record.success = false;
@@ -405,11 +413,7 @@ void Pipeline::refuse(const Asked& asked, const Denial& denial) {
     record.rule = denial.rule;
     record.error = denial.detail;
     record.duration_ms = to_ms(now().boot - asked.received);
-    Response response;
-    response.code = denial.code;
-    response.error = asked.key != nullptr ? denial.detail : std::string(name_of(denial.code));
-    if (denial.retry_after) response.retry_after_ms = to_ms(*denial.retry_after);
-    response.audit_seq = recorder_.record_folded(record, Urgency::denial);
+    response.audit_seq = recorder_.record(record, Urgency::denial);
     recorder_.then([this, asked, response](bool recorded) mutable {
         if (!recorded) response.audit_seq.reset();
         answer(asked, std::move(response));

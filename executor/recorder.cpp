@@ -22,12 +22,17 @@ std::optional<std::int64_t> Recorder::record(const audit::Record& record, Urgenc
     return seq;
 }
 
+bool Recorder::admit(protocol::Code code, uid_t uid, const std::string& caller) {
+    if (folding_.admit(code, uid, caller, now().boot)) return true;
+    schedule_count();
+    return false;
+}
+
 std::optional<std::int64_t> Recorder::record_folded(const audit::Record& what, Urgency urgency) {
     const auto uid = what.peer ? static_cast<uid_t>(what.peer->uid) : static_cast<uid_t>(-1);
     const auto code = what.code.value_or(protocol::Code::internal);
-    if (folding_.admit(code, uid, what.caller.value_or(""), now().boot)) return record(what, urgency);
-    schedule_count();
-    return {};
+    if (!admit(code, uid, what.caller.value_or(""))) return {};
+    return record(what, urgency);
 }
 
 void Recorder::schedule_count() {

@@ -31,7 +31,10 @@ public:
     /// Adds a record to this turn's batch; its seq, or nothing while the log is unavailable.
     std::optional<std::int64_t> record(const audit::Record& record, Urgency urgency);
 
-    /// As record(), but of one kind from one peer only ten in a minute; nothing too when it was only counted.
+    /// Of one kind from one peer only ten in a minute are recorded one by one. False: it has been counted instead.
+    [[nodiscard]] bool admit(protocol::Code code, uid_t uid, const std::string& caller);
+
+    /// As record(), unless admit() only counts it; nothing then too.
     std::optional<std::int64_t> record_folded(const audit::Record& record, Urgency urgency);
 
     /// Runs after this turn's commit, told whether it succeeded (true too when there was nothing to commit).
