@@ -2,7 +2,7 @@
 """Measures what docs/performance.md states, writes bench/results.json and, for a whole run, the table in that page.
 
 Usage: run.py [--tiny] [--systemd] [--only SERIES,…] [--results FILE]. Needs root, because it runs commands as other
-users, and takes about eight minutes; --tiny takes seconds and is for testing this program, its figures mean nothing.
+users, and takes about five minutes; --tiny takes seconds and is for testing this program, its figures mean nothing.
 LUMINOUS_BUILD names the build folder. The logs of the daemons lie in a folder of /var/tmp, which is on a disk; TMPDIR
 chooses another one."""
 
