@@ -26,7 +26,7 @@ using protocol::Verdict;
 namespace {
 
 constexpr Micros kTermGrace = 2s;          // between TERM and KILL
-constexpr Micros kLeftoverCheck = 5ms;     // between looks at a killed group
+constexpr Micros kLeftoverCheck = 1ms;     // between looks at a killed group
 constexpr Micros kAuxiliaryTimeout = 30s;  // for a command's verify and undo, each
 
 enum class Stage { builtin, command, verify, undo };
