@@ -158,10 +158,10 @@ class Tampering(daemon.Scenario):
         self.head = f"{last['seq']}:{last['chain']}"
         return d
 
-    def verdicts(self, d, kind):
-        """What healctl audit verify says of PLACES copies of the log, each tampered with in this way elsewhere."""
+    def verdicts(self, d, kind, places=PLACES):
+        """What healctl audit verify says of so many copies of the log, each tampered with in this way elsewhere."""
         rng = random.Random(f"{load.SEED} {kind}")
-        for _ in range(PLACES):
+        for _ in range(places):
             copy = Copy(self, rng)
             head = KINDS[kind](copy)
             folder = os.path.join(d.folder, "copy")
