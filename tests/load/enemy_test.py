@@ -59,7 +59,7 @@ class GoodCaller(threading.Thread):
             self.asked.append(Asked(float(when), kind, float(took), code))
 
     def finish(self) -> list[Asked]:
-        assert self.process.stdin is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         self.join()
         assert self.process.wait() == 0, "the good caller broke down"
@@ -100,7 +100,8 @@ class Load(daemon.Scenario):
         self.pids = self.d.pid, measure.gate_of(self.d.pid)
         self.sampler = measure.Sampler(self.d, 0.2)
         self.baseline = self.sampler.look()
-        good, self.windows = GoodCaller(self.d), []
+        good = GoodCaller(self.d)
+        self.windows: list[Window] = []
         good.start()
         self.sampler.start()
         for _ in range(PAIRS):
@@ -170,6 +171,7 @@ class Load(daemon.Scenario):
         self.assertCode(self.d.ask("mark", {"n": 1000001}), "ok")
         self.await_quiet()
         after = self.sampler.look()
+        assert after is not None and self.baseline is not None
         self.assertLessEqual(after.executor_fds, self.baseline.executor_fds + 2)
         self.assertLessEqual(after.gate_fds, self.baseline.gate_fds + 2)
 
