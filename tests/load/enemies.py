@@ -96,7 +96,7 @@ def recorded(records: list[dict[str, Any]]) -> tuple[collections.Counter[tuple[i
     refusals: collections.Counter[tuple[int, str]] = collections.Counter()
     lines: collections.Counter[int] = collections.Counter()
     for record in records:
-        uid = (record.get("peer") or {}).get("uid")
+        uid = record["peer"]["uid"] if record.get("peer") else -1
         if record["event"] == "decision" and record["decision"] == "deny":
             refusals[uid, record["code"]] += 1
             lines[uid] += 1
