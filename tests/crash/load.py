@@ -58,7 +58,9 @@ def is_log_file(name):
 def _first_seq(path):
     with open(path, "rb") as file:
         line = file.readline()
-    return json.loads(line)["seq"] if line else sys.maxsize
+    if not line:
+        return sys.maxsize
+    return json.loads(line)["seq"] if line.startswith(b"{") else -1  # somebody else's file comes first
 
 
 def log_files(made):

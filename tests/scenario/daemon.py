@@ -21,6 +21,8 @@ import threading
 import unittest
 
 import wire
+from processes import (await_end, children_of, descendants_of, ends_within, is_alive,  # noqa: F401
+                       is_keeper, kill_as)
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("LUMINOUS_BUILD") or os.path.join(SOURCE, "build", "dev")
@@ -56,38 +58,6 @@ def _on_alarm(*_):
     raise Hung(f"the test has hung for {PATIENCE:.0f} s")
 
 
-def children_of(parent):
-    """{pid: (state, command line)} of the direct children of a process."""
-    found = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError, IndexError):
-            with open(f"/proc/{entry}/stat", "rb") as file:
-                state, ppid = file.read().rpartition(b")")[2].split()[:2]
-            if int(ppid) != parent:
-                continue
-            with open(f"/proc/{entry}/cmdline", "rb") as file:
-                found[int(entry)] = (state.decode(), file.read().replace(b"\0", b" ").decode(errors="replace").strip())
-    return found
-
-
-def is_keeper(pid):
-    """The helper of the executor that is no worker of it (executor/keeper.h)."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-        return file.read() == "healing-keeper\n"
-    return False
-
-
-def descendants_of(pid, with_keeper=False):
-    found = {}
-    for child, what in children_of(pid).items():
-        if with_keeper or not is_keeper(child):
-            found[child] = what
-            found.update(descendants_of(child))
-    return found
-
-
 def _reap_orphans(*_):
     """What init does elsewhere. Commands and their children have process groups of their own, our children ours."""
     for pid, (state, _) in children_of(os.getpid()).items():
@@ -97,37 +67,6 @@ def _reap_orphans(*_):
 
 
 signal.signal(signal.SIGCHLD, _reap_orphans)
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def await_end(pid):
-    """Returns when that process has ended, or at once when there is none."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        select.select([fd], [], [])
-    finally:
-        os.close(fd)
-
-
-def ends_within(pidfd, seconds):
-    """True as soon as it has ended; the time is only the patience of a test that fails."""
-    return bool(select.select([pidfd], [], [], seconds)[0])
-
-
-def kill_as(pid, number):
-    """A signal to a process of the daemon, unless it has ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 class Daemon:
