@@ -170,7 +170,10 @@ Expected<Worker> adopt(pid_t pid, const WorkerConfinement& row) {
 }  // namespace
 
 void ignore_signals() {
-    for (int signal = 1; signal < 32; ++signal) (void)::signal(signal, SIG_DFL);  // KILL and STOP refuse, harmlessly
+    for (int signal = 1; signal < 32; ++signal) {  // handlers are left alone: only a sanitizer's runtime has any yet
+        struct sigaction found {};
+        if (::sigaction(signal, nullptr, &found) == 0 && found.sa_handler == SIG_IGN) (void)::signal(signal, SIG_DFL);
+    }
     (void)::signal(SIGPIPE, SIG_IGN);
     (void)::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
 }
