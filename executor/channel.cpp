@@ -116,7 +116,7 @@ void Outbox::clear() {
 }
 
 Expected<void> Outbox::flush(int socket) {
-    std::array<Slot, Inbox::kMost> slots;
+    std::array<Slot, Inbox::kMost> slots{};
     std::array<mmsghdr, Inbox::kMost> headers{};
     while (!queue_.empty()) {
         const std::size_t count = std::min(queue_.size(), slots.size());
@@ -139,7 +139,7 @@ Expected<void> Outbox::flush(int socket) {
 Inbox::Inbox() : buffers_(std::make_unique_for_overwrite<char[]>(kMost * kMaxMessage)) {}
 
 Expected<std::span<Inbox::Received>> Inbox::receive(int socket) {
-    std::array<Slot, kMost> slots;
+    std::array<Slot, kMost> slots{};
     std::array<mmsghdr, kMost> headers{};
     for (std::size_t i = 0; i < kMost; ++i) {
         headers[i].msg_hdr = slots[i].header(buffers_.get() + i * kMaxMessage, kMaxMessage);

@@ -27,7 +27,7 @@ std::string our_word(const std::string& name) {
 
 std::string word_of_systemd(sd_bus* bus, const std::string& name) {
     if (name.empty() || name.find('\0') != std::string::npos || !is_valid_utf8(name)) return "unasked";
-    sd_bus_error error = SD_BUS_ERROR_NULL;
+    sd_bus_error error{};
     const int called =
         sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                            "org.freedesktop.systemd1.Manager", "LoadUnit", &error, nullptr, "s", name.c_str());
