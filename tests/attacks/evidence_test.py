@@ -112,7 +112,7 @@ class Rotation(attack.Attack):
         with open(taken, "w", encoding="ascii") as file:
             file.write("precious\n")
         while os.path.getsize(self.d.log_path) < ROTATE_SIZE + 4096:
-            self.mark(500)
+            self.assertCode(self.connection.ask(self.d.request("mark", reason="r" * 500)), "ok")
         with open(taken, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious\n")
         records = self.d.records()
