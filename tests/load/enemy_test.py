@@ -30,7 +30,8 @@ RATE = 120  # requests a second of the good caller
 REMEMBERED = 2  # KiB for the answer to a good request, which the executor keeps for ten minutes
 # How much longer it may wait. A window of a second or two has too few requests for a p99, and one beside which other
 # things are built has a noisy one: there the bound only finds what is out of all proportion.
-RATIO = 5 if SECONDS >= 30 else 25
+IS_LONG = SECONDS >= 30
+RATIO = 5 if IS_LONG else 25
 CALLER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "good_caller.py")
 NUMBERED_FROM = 70000  # uids
 
@@ -162,7 +163,8 @@ class Load(daemon.Scenario):
             highest = [max(getattr(s, name) for s in attack) for attack in attacks]
             self.report(f"{name}: {getattr(self.baseline, name)} KiB before, at most {highest} in each attack")
             kept = REMEMBERED * len(self.asked) if name == "executor_pss" else 0
-            self.assertLess(highest[-1], highest[0] * 1.25 + 1024 + kept, f"{name} grows")
+            if IS_LONG or name == "executor_pss":  # in a short window the gate's bounded buffers have no time to fill
+                self.assertLess(highest[-1], highest[0] * 1.25 + 1024 + kept, f"{name} grows")
             self.assertLess(max(highest), 96 * 1024, name)
         self.assertLess(max(s.executor_fds for s in self.samples), 256 + 64)
         self.assertLess(max(s.gate_fds for s in self.samples), 256 + 32)
