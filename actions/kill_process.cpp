@@ -53,9 +53,9 @@ bool is_own_process(const ProcessFacts& process) {
     for (int depth = 0; depth < kMaxAncestors; ++depth) {
         if (ancestor == daemon) return true;
         if (ancestor <= 1) return false;
-        const auto next = read_process(ancestor);
+        const auto next = read_parent(ancestor);
         if (!next) return false;  // it ended meanwhile, so it was not the daemon, which is there
-        ancestor = next->parent;
+        ancestor = *next;
     }
     return true;  // deeper than we look: take no chance
 }

@@ -97,11 +97,25 @@ std::string unit_in_cgroup(std::string_view content) {
     return {};
 }
 
-Expected<ProcessFacts> read_process(pid_t pid) {
+namespace {
+
+Expected<ProcessFacts> read_stat(pid_t pid) {
     const auto stat = read_machine_file(file_of(pid, "stat"));
     if (!stat) return tl::unexpected(stat.error());
     auto facts = parse_stat(*stat);
     if (!facts) return fail(file_of(pid, "stat") + " is not as proc_pid_stat(5) has it");
+    return std::move(*facts);
+}
+
+}  // namespace
+
+Expected<pid_t> read_parent(pid_t pid) {
+    return read_stat(pid).map([](const ProcessFacts& facts) { return facts.parent; });
+}
+
+Expected<ProcessFacts> read_process(pid_t pid) {
+    auto facts = read_stat(pid);
+    if (!facts) return facts;
     const auto status = read_machine_file(file_of(pid, "status"));
     if (!status) return tl::unexpected(status.error());
     const auto uids = parse_uids(*status);

@@ -29,6 +29,9 @@ struct ProcessFacts {
 /// What /proc/PID says now. Without a descriptor the number may come to mean another process at any time.
 [[nodiscard]] Expected<ProcessFacts> read_process(pid_t pid);
 
+/// Only its parent: one file of the three.
+[[nodiscard]] Expected<pid_t> read_parent(pid_t pid);
+
 /// The system unit in the content of /proc/PID/cgroup: the first part of the path that is no slice. What follows it
 /// may be named by an unprivileged user, to whom the subtree is delegated, and proves nothing.
 [[nodiscard]] std::string unit_in_cgroup(std::string_view content);
