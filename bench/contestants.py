@@ -92,19 +92,21 @@ class Served:
 
 
 class Relay:
-    """bench_floors relay: the two plain processes of bench/relay.h."""
+    """bench_floors relay: the two plain processes of bench/relay.h. With a record the server makes it durable before it
+    answers; with a step too ("fork", or a program) it does that and makes it durable once more."""
 
-    def __init__(self, where, answer):
+    def __init__(self, where, answer, record=None, step=()):
         self.folder = tempfile.mkdtemp(prefix="r", dir=where)
         self.socket = os.path.join(self.folder, "s")
         self.answer = os.path.join(self.folder, "answer")
         with open(self.answer, "wb") as file:
             file.write(answer)
+        self.work = [os.path.join(self.folder, "log"), record, *step] if record else []
         self.process = None
 
     def __enter__(self):
-        self.process = subprocess.Popen([FLOORS, "relay", self.socket, self.answer], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([FLOORS, "relay", self.socket, self.answer, *self.work],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b"ready\n", "the relay did not start"
         return self
 

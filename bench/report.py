@@ -27,17 +27,28 @@ TARGETS = {
 }
 
 
+# The nearest that this machine lets a daemon of two processes come: no targets, but what those above are to be read by.
+CHAINS = {
+    "decision_over_chain": "refusal recorded durably, over two plain processes that make a record before they answer",
+    "command_over_chain": "/bin/true confined, over two plain processes that record, spawn it, record",
+    "builtin_over_chain": "kill_process with its verification, over two plain processes that record, fork, record",
+}
+
+
+def spread(rounds):
+    quarter, _, three_quarters = statistics.quantiles(rounds, n=4, method="inclusive")
+    return {"value": statistics.median(rounds), "lower_quartile": quarter, "upper_quartile": three_quarters,
+            "low": min(rounds), "high": max(rounds), "rounds": rounds}
+
+
 def judged(values):
     """{key: value, spread, target and verdict} of every target; without a value where a peer is not installed."""
-    entries = {}
+    entries = {key: {"what": what, **spread(values[key])} for key, what in CHAINS.items() if values.get(key)}
     for key, (what, direction, target) in TARGETS.items():
         entry = {"what": what, "direction": direction, "target": target, "value": None}
         if rounds := values.get(key):
-            value = statistics.median(rounds)
-            met = value <= target if direction == AT_MOST else value >= target
-            quarter, _, three_quarters = statistics.quantiles(rounds, n=4, method="inclusive")
-            entry.update(value=value, lower_quartile=quarter, upper_quartile=three_quarters, low=min(rounds),
-                         high=max(rounds), rounds=rounds, met=met)
+            entry.update(spread(rounds))
+            entry["met"] = entry["value"] <= target if direction == AT_MOST else entry["value"] >= target
         entries[key] = entry
     return entries
 
@@ -57,8 +68,20 @@ def target_rows(results):
         if entry["value"] is None:
             yield start + " not measured | | |"
         else:
-            yield (f"{start} {entry['value']:.2f} | {entry['lower_quartile']:.2f}–{entry['upper_quartile']:.2f} "
-                   f"({entry['low']:.2f}–{entry['high']:.2f}) | {verdict(entry)} |")
+            yield f"{start} {figures(entry)} | {verdict(entry)} |"
+
+
+def figures(entry):
+    return (f"{entry['value']:.2f} | {entry['lower_quartile']:.2f}–{entry['upper_quartile']:.2f} "
+            f"({entry['low']:.2f}–{entry['high']:.2f})")
+
+
+def chain_rows(results):
+    yield "| | what | measured | half of the rounds (all) |"
+    yield "|---|---|---|---|"
+    for key in CHAINS:
+        if key in results:
+            yield f"| `{key}` | {results[key]['what']} | {figures(results[key])} |"
 
 
 def middle(rounds, member):
@@ -70,12 +93,12 @@ def measured_rows(measured):
     yield "|---|---|---|---|---|"
     for name, rounds in measured.items():
         if "p50_us" in rounds[0]:
-            figures = f"{middle(rounds, 'p50_us'):,.1f} | {middle(rounds, 'p99_us'):,.1f} | "
+            shown = f"{middle(rounds, 'p50_us'):,.1f} | {middle(rounds, 'p99_us'):,.1f} | "
         elif "per_second" in rounds[0]:
-            figures = f" | | {middle(rounds, 'per_second'):,.0f}"
+            shown = f" | | {middle(rounds, 'per_second'):,.0f}"
         else:
             continue
-        yield f"| {name} | {figures} | {len(rounds)} × {rounds[0]['count']:,} |"
+        yield f"| {name} | {shown} | {len(rounds)} × {rounds[0]['count']:,} |"
 
 
 def micro_rows(micro):
@@ -90,7 +113,7 @@ def tables(results):
     about = results["machine"]
     blocks = [[f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['file_system']}; "
                f"commit {about['commit']}; load before {about['load_before']:.1f}."],
-              target_rows(results), measured_rows(results["measured"])]
+              target_rows(results), chain_rows(results), measured_rows(results["measured"])]
     if "verify" in results["measured"]:
         rounds = results["measured"]["verify"]
         blocks.append([f"audit verify: {middle(rounds, 'verify_per_second') / 1e6:,.0f} MB/s; plain HMAC-SHA256 of the "

@@ -79,14 +79,19 @@ def ratios(results, above, below):
 
 
 def requests(where, n, seen):
-    """One client, one request at a time: status, durable refusal, command, built-in action, each with its floors."""
+    """One client, one request at a time: status, durable refusal, command, built-in action, each with its floors, and
+    beside plain processes that do the same steps in the same order."""
+    record = os.path.join(where, "record")
     with Served(where, actions_config()) as ours, \
             Served(where, many_callers_config(CALLERS), callers=[f"c{i}" for i in range(CALLERS)]) as refuser, \
-            Relay(where, ours.answer_to("status")) as status_relay, \
-            Relay(where, refuser.answer_to("nonsense", caller="owner")) as relay:
-        record = os.path.join(where, "record")
+            Relay(where, ours.answer_to("status")) as status_relay, contextlib.ExitStack() as plain:
+        refusal = refuser.answer_to("nonsense", caller="owner")
+        done = ours.answer_to("true")
         with open(record, "wb") as file:
             file.write(refuser.record(event="decision"))
+        relay, recording, running, forking = [
+            plain.enter_context(Relay(where, *rest)) for rest in
+            ((refusal,), (refusal, record), (done, record, ["/bin/true"]), (done, record, ["fork"]))]
         victim = '{"pid":@VICTIM@,"signal":"KILL"}'
         results = rounds(n, {
             "status": lambda: ours.latency("status", n["status"], **DONE),
@@ -94,16 +99,22 @@ def requests(where, n, seen):
             "decision": lambda: refuser.latency("denial", n["decision"], **REFUSED),
             "relay": lambda: refuser.latency("denial", n["decision"], relay.socket, **REFUSED),
             "sync": lambda: [FLOORS, "sync", os.path.join(where, "synced"), record, str(n["decision"])],
+            "relay that records": lambda: refuser.latency("denial", n["decision"], recording.socket, **REFUSED),
             "command": lambda: ours.latency("true", n["action"], **DONE),
             "spawn": lambda: spawn(n["action"], "/bin/true"),
+            "relay that records, spawns, records": lambda: ours.latency("true", n["action"], running.socket, **DONE),
             "builtin": lambda: ours.latency("kill_process", n["action"], parameters=victim, **DONE),
             "fork": lambda: [FLOORS, "fork", str(n["action"])],
+            "relay that records, forks, records": lambda: ours.latency("true", n["action"], forking.socket, **DONE),
         }, seen)
     twice_recorded = ["sync", "sync", "relay"]
     return {"status_over_relay": ratios(results, ["status"], ["relay of status"]),
             "decision_over_floor": ratios(results, ["decision"], ["relay", "sync"]),
             "command_over_spawn": ratios(results, ["command"], ["spawn", *twice_recorded]),
-            "builtin_over_floor": ratios(results, ["builtin"], ["fork", *twice_recorded])}
+            "builtin_over_floor": ratios(results, ["builtin"], ["fork", *twice_recorded]),
+            "decision_over_chain": ratios(results, ["decision"], ["relay that records"]),
+            "command_over_chain": ratios(results, ["command"], ["relay that records, spawns, records"]),
+            "builtin_over_chain": ratios(results, ["builtin"], ["relay that records, forks, records"])}
 
 
 def throughput(where, n, seen):
