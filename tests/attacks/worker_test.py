@@ -172,7 +172,10 @@ sleep 1000
     @daemon.needs_root
     def test_A43_the_daemon_creates_nothing_where_files_are_shared(self):
         """With /tmp, /var/tmp and /dev/shm to itself the daemon leaves them empty, and never creates a name in them."""
-        d = self.make(FLOOD, preexec_fn=watch.have_own_shared_folders)
+        program = os.open(daemon.BINARY, os.O_RDONLY)  # by descriptor: what is built below /tmp is out of its sight there
+        self.addCleanup(os.close, program)
+        d = self.make(FLOOD, binary=f"/proc/self/fd/{program}", preexec_fn=watch.have_own_shared_folders,
+                      pass_fds=(program,))
         d.start()
         folders = [f"/proc/{d.pid}/root{folder}" for folder in watch.SHARED]
         self.assertEqual([os.listdir(folder) for folder in folders], [[]] * len(folders))
