@@ -18,6 +18,36 @@ struct Pattern::Compiled {
     bool ok = false;
 };
 
+namespace {
+
+/// Past the bracket expression that begins at `at`: in it every sign stands for itself, a first ] too.
+std::size_t after_brackets(std::string_view expression, std::size_t at) {
+    std::size_t i = at + 1;
+    if (i < expression.size() && expression[i] == '^') ++i;
+    if (i < expression.size() && expression[i] == ']') ++i;
+    while (i < expression.size() && expression[i] != ']') {
+        const bool named = expression[i] == '[' && i + 1 < expression.size() &&
+                           std::string_view(".:=").find(expression[i + 1]) != std::string_view::npos;
+        const auto end = named ? expression.find(std::string{expression[i + 1], ']'}, i + 2) : std::string_view::npos;
+        i = end == std::string_view::npos ? i + 1 : end + 2;
+    }
+    return i + 1;
+}
+
+/// "a)|(b" would be an expression only between our anchors, and another one than was meant.
+bool closes_what_it_has_not_opened(std::string_view expression) {
+    std::size_t open = 0;
+    for (std::size_t i = 0; i < expression.size();) {
+        const char c = expression[i];
+        if (c == ')' && open-- == 0) return true;
+        if (c == '(') ++open;
+        i = c == '[' ? after_brackets(expression, i) : i + (c == '\\' ? 2 : 1);
+    }
+    return false;
+}
+
+}  // namespace
+
 Expected<Pattern> Pattern::compile(std::string_view expression) {
     if (expression.empty()) return fail("an empty pattern");
     if (expression.find('\0') != std::string_view::npos) return fail("a pattern with a NUL");
@@ -27,6 +57,8 @@ Expected<Pattern> Pattern::compile(std::string_view expression) {
         // Matching one takes time without bound, and the daemon has one thread.
         if (expression[i] >= '1' && expression[i] <= '9') return fail("a pattern with a back reference");
     }
+    if (closes_what_it_has_not_opened(expression))
+        return fail("a pattern with a ) that has no (; write \\) for the sign");
     auto compiled = std::make_shared<Compiled>();
     const std::string anchored = "^(" + std::string(expression) + ")$";
     const int error = regcomp(&compiled->regex, anchored.c_str(), REG_EXTENDED);
@@ -47,7 +79,7 @@ bool Pattern::matches(std::string_view text) const {
     regmatch_t whole{};
     const std::string value(text);
     if (regexec(&compiled_->regex, value.c_str(), 1, &whole, 0) != 0) return false;
-    // An expression such as "a)|(b" closes our group; only a match of everything counts.
+    // Only a match of everything counts, whatever an expression does to our anchors.
     return whole.rm_so == 0 && static_cast<std::size_t>(whole.rm_eo) == text.size();
 }
 

@@ -103,8 +103,14 @@ class Parameters(attack.Attack):
             self.assertCode(d.ask("say", {"text": text}), "ok")
 
     def test_A08_a_pattern_cannot_close_its_own_group(self):
-        """An expression with parentheses of its own is still held to the whole value."""
-        d = self.start(SAY + 'parameters.text = { type = "string", pattern = "a|b)|(c|d" }')
+        """An expression that is one only between our anchors is refused at the start; its own groups are held to the
+        whole value."""
+        d = self.make(SAY + 'parameters.text = { type = "string", pattern = "a|b)|(c|d" }')
+        said = subprocess.run([daemon.BINARY, "--check", "--config", d.config_path], capture_output=True, text=True,
+                              env=d.environment(), check=False)
+        self.assertEqual(said.returncode, 78, said.stderr)
+        self.assertRegex(said.stderr, "has no \\(")
+        d = self.start(SAY + 'parameters.text = { type = "string", pattern = "(a|b)|(c|d)" }')
         for text in "ax", "xb", "cx", "xd", "a\nx", "ab":
             self.assertIn(d.ask("say", {"text": text})["code"], REFUSED, text)
         self.assertNothingRan(d)

@@ -114,7 +114,7 @@ TEST_CASE("a value outside the pattern of the policy is not allowed") {
         CHECK(code_of(text_with("[a-z]{1,5}"), std::string("{\"name\":\"") + given + "\"}") ==
               Code::parameters_not_allowed);
     }
-    CHECK(code_of(text_with("a)|(b"), R"({"name":"a; rm -rf"})") == Code::parameters_not_allowed);
+    CHECK(code_of(text_with("(a)|(b)"), R"({"name":"a; rm -rf"})") == Code::parameters_not_allowed);
 }
 
 TEST_CASE("choices are the only values there are") {

@@ -40,15 +40,20 @@ TEST_CASE("alternatives are anchored as one") {
     CHECK_FALSE(matches("a|b", "xb"));
 }
 
-TEST_CASE("an expression that closes our group does not slip its anchors") {
-    for (const auto* const text : {"ax", "xb", "a;rm", "anything b", "ab", ""}) {
-        CAPTURE(text);
-        CHECK_FALSE(matches("a)|(b", text));
-    }
+TEST_CASE("a parenthesis that stands for itself is no group") {
+    CHECK(matches("a\\)", "a)"));
+    CHECK(matches("[)(]+", "()("));
+    CHECK(matches("[])]", ")"));
+    CHECK(matches("[^])]", "x"));
+    CHECK(matches("[[:alpha:])]+", "a)"));
+    CHECK(matches("[[.).]]", ")"));
+    CHECK(matches("(a(b)c)", "abc"));
+    CHECK_FALSE(Pattern::compile("[a])"));
+    CHECK_FALSE(Pattern::compile("(a))(b"));
 }
 
 TEST_CASE("an expression that is none is refused") {
-    for (const auto* const text : {"", "[", "(", "a{2,1}", "*("}) {
+    for (const auto* const text : {"", "[", "(", "a{2,1}", "*(", ")", ")|", "a)|(b"}) {
         CAPTURE(text);
         CHECK_FALSE(Pattern::compile(text));
     }
