@@ -64,7 +64,7 @@ def request(rng, number):
     made = {"id": rng.choice(["vector-%d", "v:%d", "%032x", "A.b_c-%d"]) % number,
             "action": rng.choice(["restart_service", "kill_process", "no-such.action:1", "x" * 64]),
             "parameters": text_of(rng, parameters(rng, number)),
-            "timestamp": rng.choice(["2025-01-01T00:00:00Z", "2026-11-21T10:00:00.123456Z", "2026-11-21T12:30:00+02:00"])}
+            "timestamp": rng.choice(["2025-01-01T00:00:00Z", "2025-11-21T10:00:00.123456Z", "2025-11-21T12:30:00+02:00"])}
     for name, choices in (("mode", ["plan"]), ("audience", ["host-1", "ä.example"]), ("deadline_ms", [1, 86400000]),
                           ("stream", [True]), ("reason", [t for t in ODD if len(t.encode()) <= 512])):
         if rng.random() < 0.25:
