@@ -119,8 +119,18 @@ Expected<ListeningSocket> ListeningSocket::open(const policy::DaemonSettings& se
     return socket;
 }
 
+ListeningSocket::ListeningSocket(UniqueFd fd, std::string own_path)
+    : fd_(std::move(fd)), own_path_(std::move(own_path)) {
+    struct stat status {};
+    if (own_path_.empty() || ::lstat(own_path_.c_str(), &status) != 0) return;
+    own_device_ = status.st_dev;
+    own_inode_ = status.st_ino;
+}
+
 ListeningSocket::~ListeningSocket() {
-    if (fd_.valid() && !own_path_.empty()) ::unlink(own_path_.c_str());
+    struct stat status {};
+    if (!fd_.valid() || own_path_.empty() || ::lstat(own_path_.c_str(), &status) != 0) return;
+    if (status.st_dev == own_device_ && status.st_ino == own_inode_) ::unlink(own_path_.c_str());
 }
 
 }  // namespace luminous_healing::executor

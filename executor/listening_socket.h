@@ -5,6 +5,7 @@
 #include "base/unique_fd.h"
 #include "policy/config.h"
 
+#include <cstdint>
 #include <string>
 
 namespace luminous_healing::executor {
@@ -19,16 +20,18 @@ public:
     ListeningSocket& operator=(ListeningSocket&&) = delete;
     ListeningSocket(const ListeningSocket&) = delete;
     ListeningSocket& operator=(const ListeningSocket&) = delete;
-    /// Removes the path of a socket that we bound; never that of an inherited one.
+    /// Removes the path of a socket that we bound, unless another has taken its place; never that of an inherited one.
     ~ListeningSocket();
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] bool inherited() const noexcept { return own_path_.empty(); }
 
 private:
-    explicit ListeningSocket(UniqueFd fd, std::string own_path) : fd_(std::move(fd)), own_path_(std::move(own_path)) {}
+    explicit ListeningSocket(UniqueFd fd, std::string own_path);
     UniqueFd fd_;
     std::string own_path_;
+    std::uint64_t own_device_ = 0;  // of what we bound there
+    std::uint64_t own_inode_ = 0;
 };
 
 }  // namespace luminous_healing::executor

@@ -1,5 +1,7 @@
 #include "executor/logging.h"
 
+#include "base/text.h"
+
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -39,9 +41,16 @@ void start_logging(bool verbose) {
     spdlog::set_default_logger(std::move(logger));
 }
 
-void log_debug(std::string_view message) { spdlog::debug("{}", message); }
-void log_info(std::string_view message) { spdlog::info("{}", message); }
-void log_warning(std::string_view message) { spdlog::warn("{}", message); }
-void log_error(std::string_view message) { spdlog::error("{}", message); }
+namespace {
+
+/// A message may repeat a name from a file, which must not drive a terminal.
+std::string shown(std::string_view message) { return printable_line(message, 4096); }
+
+}  // namespace
+
+void log_debug(std::string_view message) { spdlog::debug("{}", shown(message)); }
+void log_info(std::string_view message) { spdlog::info("{}", shown(message)); }
+void log_warning(std::string_view message) { spdlog::warn("{}", shown(message)); }
+void log_error(std::string_view message) { spdlog::error("{}", shown(message)); }
 
 }  // namespace luminous_healing::executor

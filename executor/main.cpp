@@ -96,8 +96,11 @@ ConfigSources sources_of_environment() {
     return sources;
 }
 
+constexpr std::size_t kShownProblem = 4096;  // bytes; a name in the file may hold what drives a terminal
+
 int say_problems(const std::vector<ConfigProblem>& problems) {
-    for (const auto& problem : problems) std::cerr << problem.where << ": " << problem.what << "\n";
+    for (const auto& problem : problems)
+        std::cerr << printable_line(problem.where + ": " + problem.what, kShownProblem) << "\n";
     return kExitConfig;
 }
 
@@ -107,7 +110,8 @@ int check(const policy::Config& config, const ConfigSources& sources) {
     for (auto& [caller, texts] : *keys) {
         for (auto& text : texts) protocol::wipe(text);
     }
-    for (const auto& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
+    for (const auto& warning : config.warnings)
+        std::cerr << "warning: " << printable_line(warning, kShownProblem) << "\n";
     std::cout << config.file << ": good (" << config.callers.size() << " callers, " << config.actions.size()
               << " actions)\n";
     return 0;

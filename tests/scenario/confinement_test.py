@@ -88,6 +88,12 @@ class Confinement(probe.Probe):
         for name in "chmod", "fchmod", "chmod_key", "chown", "setxattr":
             self.assertEqual(held[name], "Operation not permitted", name)
 
+    def test_it_leaves_no_queue_behind(self):
+        """No message queue, semaphore or shared memory of System V or POSIX, which would outlive its process group."""
+        held = self.probe()
+        for name in "msgget", "semget", "shmget", "mq_open":
+            self.assertEqual(held[name], "Operation not permitted", name)
+
     def test_it_cannot_limit_the_daemon(self):
         """A command of the daemon's own user cannot set limits of the executor, which would end it."""
         self.assertEqual(self.probe()["limit_daemon"], "Operation not permitted")

@@ -8,7 +8,10 @@ import daemon
 
 # Prints what a process holds. Run by the interpreter of the tests, so that it needs nothing installed.
 PROBE = r"""
-import json, os, resource, socket, sys
+import ctypes, json, os, resource, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def called(function, *arguments):
+    return "ok" if function(*arguments) >= 0 else os.strerror(ctypes.get_errno())
 def tried(what):
     try:
         what()
@@ -57,6 +60,8 @@ print(json.dumps({
     "chmod": tried(lambda: os.chmod(sys.argv[2] + "/config.toml", 0o666)),
     "fchmod": tried(lambda: os.fchmod(os.open(sys.argv[2] + "/config.toml", os.O_RDONLY), 0o4755)),
     "chmod_key": tried(lambda: os.chmod(sys.argv[2] + "/keys/tester", 0o444)),
+    "msgget": called(libc.msgget, 0, 0o1600), "semget": called(libc.semget, 0, 1, 0o1600),
+    "shmget": called(libc.shmget, 0, 4096, 0o1600), "mq_open": called(libc.mq_open, b"/lh-probe", 0o102, 0o600, None),
     "chown": tried(lambda: os.chown(sys.argv[2] + "/config.toml", -1, 65534)),
     "setxattr": tried(lambda: os.setxattr(sys.argv[2] + "/config.toml", "user.x", b"x")),
 }))

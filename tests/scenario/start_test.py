@@ -312,6 +312,21 @@ class Start(starting.Starting):
         """Called with --gate by hand, without its channel, it just ends."""
         self.assertNotEqual(self.run_it(self.make(CONFIG), "--gate")[0], 0)
 
+    def test_another_s_socket_in_its_place_is_left_alone(self):
+        """At its end it removes the socket that it bound, not one that has taken the path since."""
+        d = self.make(CONFIG).start()
+        os.rename(d.socket_path, d.socket_path + ".moved")
+        with starting.listening(d.socket_path):
+            self.assertEqual(d.stop(), 0)
+            self.assertTrue(os.path.exists(d.socket_path))
+
+    def test_a_name_in_the_configuration_drives_no_terminal(self):
+        """Escape sequences in a caller's name are not on the screen that tells of it."""
+        d = self.make(CONFIG + '[callers."x\\u001b]0;x\\u0007\\u009b2J"]\nkey = "a"\n')
+        _, out, err = self.run_it(d, "--check")
+        self.assertIn("callers.x", err)
+        self.assertNotRegex(out + err, r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
     def test_an_inherited_socket_is_adopted_and_never_unlinked(self):
         """A17: a socket passed as systemd does is served, and is still there when the daemon has ended."""
         d = self.make(CONFIG)
