@@ -1,9 +1,16 @@
 #include "policy/pattern.h"
 
+#include "base/text.h"
+
 #include <fnmatch.h>
 #include <regex.h>
 
+#include <algorithm>
 #include <array>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace luminous_healing::policy {
 
@@ -19,6 +26,8 @@ struct Pattern::Compiled {
 };
 
 namespace {
+
+constexpr std::size_t kMaxSigns = 5000;
 
 /// Past the bracket expression that begins at `at`: in it every sign stands for itself, a first ] too.
 std::size_t after_brackets(std::string_view expression, std::size_t at) {
@@ -46,6 +55,46 @@ bool closes_what_it_has_not_opened(std::string_view expression) {
     return false;
 }
 
+/// The highest number in the braces that begin at `at`, and where they end. "{2,}" is two and one that repeats.
+std::pair<std::size_t, std::size_t> repetitions(std::string_view expression, std::size_t at) {
+    const auto end = std::min(expression.find('}', at), expression.size() - 1);
+    const auto inside = expression.substr(at + 1, end - at - 1);
+    const auto comma = inside.find(',');
+    const auto least = parse_integer<std::size_t>(inside.substr(0, comma)).value_or(0);
+    if (comma == std::string_view::npos) return {least, end + 1};
+    return {std::max(least + 1, parse_integer<std::size_t>(inside.substr(comma + 1)).value_or(0)), end + 1};
+}
+
+/// regcomp(3) of glibc copies what is repeated, and copies of copies for repetitions in repetitions: some kilobytes for
+/// each sign in the end. How many there would be; no more than counted once there are too many.
+std::size_t signs_when_compiled(std::string_view expression) {
+    std::vector<std::size_t> groups{0};
+    std::size_t last = 0;  // of the sign or group before
+    for (std::size_t i = 0; i < expression.size() && last <= kMaxSigns && groups.back() <= kMaxSigns;) {
+        const char c = expression[i];
+        std::size_t times = c == '+' ? 2 : 1;
+        std::size_t next = i + (c == '\\' ? 2 : 1);
+        if (c == '[') next = after_brackets(expression, i);
+        else if (c == '{') std::tie(times, next) = repetitions(expression, i);
+        i = next;
+        if (c == '(') {
+            groups.push_back(0);
+        } else if (c == ')') {
+            last = std::max<std::size_t>(groups.back(), 1);
+            groups.pop_back();
+            groups.back() += last;
+        } else if (c == '{' || c == '+') {
+            const std::size_t copies = last * (std::min(times, kMaxSigns) - (times > 0 ? 1 : 0));
+            groups.back() += copies;
+            last += copies;
+        } else if (c != '*' && c != '?') {
+            last = 1;
+            ++groups.back();
+        }
+    }
+    return std::max(last, groups.back());
+}
+
 }  // namespace
 
 Expected<Pattern> Pattern::compile(std::string_view expression) {
@@ -59,6 +108,9 @@ Expected<Pattern> Pattern::compile(std::string_view expression) {
     }
     if (closes_what_it_has_not_opened(expression))
         return fail("a pattern with a ) that has no (; write \\) for the sign");
+    if (signs_when_compiled(expression) > kMaxSigns)
+        return fail("a pattern whose repetitions multiply to more than " + std::to_string(kMaxSigns) +
+                    " signs; bound the length by max_length instead");
     auto compiled = std::make_shared<Compiled>();
     const std::string anchored = "^(" + std::string(expression) + ")$";
     const int error = regcomp(&compiled->regex, anchored.c_str(), REG_EXTENDED);

@@ -52,6 +52,19 @@ TEST_CASE("a parenthesis that stands for itself is no group") {
     CHECK_FALSE(Pattern::compile("(a))(b"));
 }
 
+TEST_CASE("repetitions that multiply are refused before they take the memory") {
+    for (const auto* const expression :
+         {"(((a{1,200}){1,200}){1,20})", "((a{1,255}){1,255})", "(a{100}){100}", "(a{99,}){99,}",
+          "((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)", "([a-z]{1,80}x){1,80}"}) {
+        CAPTURE(expression);
+        CHECK_FALSE(Pattern::compile(expression));
+    }
+    CHECK(matches("[ -~]{1,4096}", "abc"));
+    CHECK(matches("([a-z0-9-]{1,63}\\.){1,10}[a-z]{2,63}", "www.example.org"));
+    CHECK(matches("a{0}b", "b"));
+    CHECK(matches("((a+)+)+", "aaa"));
+}
+
 TEST_CASE("an expression that is none is refused") {
     for (const auto* const text : {"", "[", "(", "a{2,1}", "*(", ")", ")|", "a)|(b"}) {
         CAPTURE(text);
