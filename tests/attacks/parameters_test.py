@@ -103,8 +103,7 @@ class Parameters(attack.Attack):
             self.assertCode(d.ask("say", {"text": text}), "ok")
 
     def test_A08_a_pattern_cannot_close_its_own_group(self):
-        """An expression that is one only between our anchors is refused at the start; its own groups are held to the
-        whole value."""
+        """An expression that is one only between our anchors is refused; groups are held to the whole value."""
         d = self.make(SAY + 'parameters.text = { type = "string", pattern = "a|b)|(c|d" }')
         said = subprocess.run([daemon.BINARY, "--check", "--config", d.config_path], capture_output=True, text=True,
                               env=d.environment(), check=False)
