@@ -194,8 +194,9 @@ Expected<void> take_first_key(const std::string& log_path, const std::function<b
     if (auto checked = check_secret_file(fd.get(), path); !checked) return tl::unexpected(checked.error());
     // One at a time; who opened the file before another erased it finds that it has lost its name since.
     struct stat file {};
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return fail("another is taking the first key from " + path + " at this moment");
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? fail("another is taking the first key from " + path + " at this moment")
+                                    : fail_errno("lock " + path);
     if (::fstat(fd.get(), &file) != 0) return fail_errno("stat " + path);
     if (file.st_nlink == 0) return fail("another has taken the first key from " + path + " just now", ENOENT);
     auto content = read_all(fd.get(), kSlotBytes);
