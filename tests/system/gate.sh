@@ -27,7 +27,6 @@ ACTIONS
 systemctl start luminous-healing.socket $service nginx
 status_of() { sed -n "s/^$2:\t*//p" "/proc/$1/status"; }
 search() { python3 "$(dirname "$(readlink -f "$0")")/memory_search.py" /etc/luminous-healing/keys/mona "$1"; }
-worker_pid() { pgrep -P "$(main_pid)" -x "$1"; }
 
 story "the gate holds no capability, no privilege to come, and lives under its list of system calls"
 gate=$(gate_pid)
@@ -49,14 +48,22 @@ story "A39: neither the key nor what is made of it lies in the gate"
 found=$(search "$gate") searched=$?
 expect_true [ "$searched:$found" = "0:" ]
 story "A30 A39: nor in a worker, although it is a fork of the executor"
-heal restart_service service=nginx & await worker_pid luminous-healin >/dev/null
-for pid in $(worker_pid luminous-healin); do
-    [[ $pid == "$gate" ]] && continue
+workers() { pgrep -P "$(main_pid)" | grep -vx "$(gate_pid)"; }
+# It stands still until told, and the worker that restarts it waits with it.
+printf '%s\n' '[Service]' 'ExecStart=/usr/bin/sleep infinity' 'ExecStop=/usr/local/bin/until-told' \
+    >/run/systemd/system/lab-lingers.service
+systemctl daemon-reload; systemctl start lab-lingers
+heal restart_service service=lab-lingers & patient=$!
+lingers() { [[ $(systemctl is-active lab-lingers) == deactivating ]]; }
+await lingers
+expect_true [ -n "$(workers)" ]
+for pid in $(workers); do
+    expect_true [ "$(readlink "/proc/$pid/exe")" = /usr/sbin/luminous-healingd ]
     found=$(search "$pid") searched=$?
-    expect_true [ "$searched:$found" = "0:" ]; worker=$pid
+    expect_true [ "$searched:$found" = "0:" ]
 done
-expect_true [ -n "${worker:-}" ]
-wait
+touch /run/lab-enough; wait "$patient"; rm /run/lab-enough
+expect ok
 
 # --- a gate that has been taken over ----------------------------------------------------------------------------------
 systemctl stop $service
@@ -82,7 +89,6 @@ better() { echo good >$gate_mode; await ready; }
 
 heal until_told --id=undisturbed &
 patient=$!
-workers() { pgrep -P "$main" | grep -vx "$(gate_pid)"; }
 await workers >/dev/null
 worker=$(workers)
 runs() { [[ $(ps -o ppid= -p "$worker") -eq $main && $(main_pid) == "$main" ]]; }
