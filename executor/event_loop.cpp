@@ -104,6 +104,22 @@ void EventLoop::restart(EventSource& source, Micros delay) {
     must(sd_event_source_set_enabled(source.state_->source, SD_EVENT_ONESHOT));
 }
 
+EventSource EventLoop::when_idle(std::function<void()> callback) {
+    using State = EventSource::State;
+    EventSource result;
+    result.state_ = std::make_shared<State>();
+    result.state_->plain = std::move(callback);
+    auto* const weak = new std::weak_ptr<State>(result.state_);
+    const auto handler = [](sd_event_source*, void* userdata) {
+        if (const auto state = lock<State>(userdata)) state->plain();
+        return 0;
+    };
+    must(sd_event_add_defer(event_, &result.state_->source, handler, weak));
+    must(sd_event_source_set_destroy_callback(result.state_->source, destroy_weak<State>));
+    must(sd_event_source_set_priority(result.state_->source, SD_EVENT_PRIORITY_IDLE));
+    return result;
+}
+
 EventSource EventLoop::on_signal(int signal, std::function<void()> callback) {
     using State = EventSource::State;
     sigset_t set;

@@ -47,6 +47,8 @@ public:
     [[nodiscard]] EventSource after(Micros delay, std::function<void()> callback);
     /// Sets a timer made by after() anew.
     void restart(EventSource& source, Micros delay);
+    /// Once, as soon as nothing else is there to do.
+    [[nodiscard]] EventSource when_idle(std::function<void()> callback);
     /// The signal is blocked for normal delivery.
     [[nodiscard]] EventSource on_signal(int signal, std::function<void()> callback);
 

@@ -223,15 +223,14 @@ policy::Situation Pipeline::situation() const {
         if (found == authority_.unavailable.end()) return {};
         return found->second;
     };
-    situation.is_busy = [this](const std::string& target) {
-        return starting_.contains(target) || runner_->is_busy(target);
-    };
-    situation.workers_full = runner_->running() + starting_.size() >= kMaxRunning;
+    situation.is_busy = [this](const std::string& target) { return runner_->is_busy(target); };
+    situation.workers_full = runner_->running() >= kMaxRunning;
     situation.shutting_down = shutting_down_;
     return situation;
 }
 
-/// The intent is recorded first; the worker starts when it is known to be on the disk, and not at all otherwise.
+/// The intent is recorded first. Its worker confines itself meanwhile; it begins when the intent is known to be on the
+/// disk, and is called off otherwise.
 void Pipeline::run(Asked asked, policy::Grant grant) {
     const bool full = recorder_.log().is_available() && recorder_.log().space() == audit::Space::none;
     if (full || (recorder_.log().space() == audit::Space::low && !row_of(grant.action()).frees_space))
@@ -247,30 +246,35 @@ void Pipeline::run(Asked asked, policy::Grant grant) {
                                   "the audit log cannot be written: " + recorder_.log().why_unavailable()));
     policy::take_budget(limiter_, grant);
     journal_.mark_executed(asked.caller->name, asked.request.id);
-    starting_.insert(grant.target());
-    recorder_.then([this, asked = std::move(asked), grant = std::move(grant)](bool recorded) {
-        starting_.erase(grant.target());
-        if (recorded) return start(asked, grant);
+    const RunId id = next_run_++;
+    auto ready = runner_->make_ready(id, job_of(asked, grant));
+    recorder_.then([this, id, asked = std::move(asked), grant = std::move(grant),
+                    ready = std::move(ready)](bool recorded) {
+        if (recorded) return begin(id, asked, grant, ready);
+        runner_->call_off(id);
         policy::give_back_budget(limiter_, grant);
         refuse(asked,
                deny(Code::audit_unavailable, "the audit log cannot be written: " + recorder_.log().why_unavailable()));
     });
 }
 
-void Pipeline::start(const Asked& asked, const policy::Grant& grant, bool adopted) {
+Job Pipeline::job_of(const Asked& asked, policy::Grant grant) {
+    return {std::move(grant), asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), false, false};
+}
+
+/// `ready`: what make_ready() said. From here on the intent has an outcome.
+void Pipeline::begin(RunId id, const Asked& asked, const policy::Grant& grant, const Expected<void>& ready) {
     audit::Record outcome = record_of(asked);
     outcome.event = audit::EventType::outcome;
     outcome.rule = grant.rule();
-    const RunId id = next_run_++;
     running_.emplace(id, Running{asked, OpenIntent(recorder_, std::move(outcome)), {}, {}, 0});
-    if (auto started = runner_->start(
-            id, Job{grant, asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), false, adopted});
-        !started) {
+    if (!ready) {
         actions::Report report;
         report.code = Code::action_failed;
-        report.error = "the worker could not be started: " + started.error().message;
+        report.error = "the worker could not be started: " + ready.error().message;
         return on_done(id, report);
     }
+    runner_->begin(id);
     on_progress(id, protocol::EventKind::started, asked.request.action.str());
 }
 
@@ -288,7 +292,12 @@ void Pipeline::adopt(const audit::StoredRecord& intent) {
     const auto caller = asked.config->callers.find(CallerName(intent.record.caller.value_or("")));
     if (caller != asked.config->callers.end()) asked.caller = &caller->second;
     if (request) asked.request = std::move(*request);
-    if (grant) return start(asked, *grant, true);
+    if (grant) {
+        Job job = job_of(asked, *grant);
+        job.adopted = true;
+        const RunId id = next_run_++;
+        return begin(id, asked, *grant, runner_->make_ready(id, std::move(job)));
+    }
     audit::Record record = intent.record;
     record.event = audit::EventType::interrupted;
     record.allowed.reset();
@@ -310,7 +319,7 @@ void Pipeline::leave_to_successor() {
             ++entry;
             continue;
         }
-        runner_->abandon(id);
+        runner_->call_off(id);
         (void)running.intent->resolve();  // not recorded: the next daemon finds the intent open
         Response response;
         response.code = Code::interrupted;
@@ -335,10 +344,12 @@ void Pipeline::plan(const Asked& asked, policy::Grant grant) {
         return finish_plan(planned, nothing_to_look_at);
     }
     const RunId id = next_run_++;
-    auto started = runner_->start(
-        id, Job{std::move(grant), asked.config, asked.caller->name.str() + ":" + asked.request.id.str(), true, false});
-    if (started) running_.emplace(id, std::move(planned));
-    else refuse(asked, deny(Code::busy, "the plan's worker could not be started: " + started.error().message));
+    Job job = job_of(asked, std::move(grant));
+    job.plan = true;
+    if (auto ready = runner_->make_ready(id, std::move(job)); !ready)
+        return refuse(asked, deny(Code::busy, "the plan's worker could not be started: " + ready.error().message));
+    running_.emplace(id, std::move(planned));
+    runner_->begin(id);
 }
 
 void Pipeline::finish_plan(const Running& running, const actions::Report& report) {

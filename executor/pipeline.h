@@ -22,7 +22,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -131,7 +130,8 @@ private:
     void plan(const Asked& asked, policy::Grant grant);
 
     void refuse(const Asked& asked, const policy::Denial& denial);
-    void start(const Asked& asked, const policy::Grant& grant, bool adopted = false);
+    [[nodiscard]] static Job job_of(const Asked& asked, policy::Grant grant);
+    void begin(RunId id, const Asked& asked, const policy::Grant& grant, const Expected<void>& ready);
     [[nodiscard]] Asked ask(ConnectionId id, Connection& connection) const;
     void finish_plan(const Running& running, const actions::Report& report);
     void answer(const Asked& asked, protocol::Response response);
@@ -152,7 +152,6 @@ private:
     bool shutting_down_ = false;
     RunId next_run_ = 1;
     std::map<RunId, Running> running_;
-    std::set<std::string> starting_;                               // targets whose intent waits for its commit
     std::unordered_map<std::string, std::vector<Asked>> waiting_;  // same request again, while the first is unanswered
 };
 

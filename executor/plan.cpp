@@ -1,7 +1,7 @@
 #include "executor/plan.h"
 
 #include "executor/privileges.h"
-#include "executor/runner.h"
+#include "executor/worker_row.h"
 #include "protocol/json_writer.h"
 
 namespace luminous_healing::executor {

@@ -1,14 +1,9 @@
 #include "executor/runner.h"
 
-#include "actions/bus_proxy.h"
-#include "actions/registry.h"
-#include "actions/transient_unit.h"
-#include "base/file.h"
 #include "base/text.h"
-#include "executor/worker_row.h"
+#include "executor/privileges.h"
 #include "protocol/limits.h"
 
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,8 +24,6 @@ constexpr Micros kTermGrace = 2s;          // between TERM and KILL
 constexpr Micros kLeftoverCheck = 1ms;     // between looks at a killed group
 constexpr Micros kAuxiliaryTimeout = 30s;  // for a command's verify and undo, each
 
-enum class Stage { builtin, command, verify, undo };
-
 actions::Report make_report(Code code, std::optional<std::string> error, std::optional<Verdict> verdict) {
     actions::Report report;
     report.code = code;
@@ -43,15 +36,10 @@ actions::Report make_report(Code code, std::optional<std::string> error, std::op
 
 struct Runner::Run {
     Run(RunId run_id, Job what)
-        : id(run_id),
-          job(std::move(what)),
-          row(row_of(job.grant.action())),
-          stage(job.grant.action().command ? Stage::command : Stage::builtin),
-          deadline(now().boot + job.grant.timeout()) {}
+        : id(run_id), job(std::move(what)), stage(job.grant.action().command ? Stage::command : Stage::builtin) {}
 
     RunId id;
     Job job;
-    actions::Action row;
     Stage stage;
     Worker worker;
     ReportReader reader;
@@ -74,151 +62,54 @@ struct Runner::Run {
     [[nodiscard]] const policy::ActionPolicy& policy() const { return job.grant.action(); }
 };
 
-std::vector<std::string> fill_in(const std::vector<std::string>& command, const policy::Arguments& arguments) {
-    std::vector<std::string> filled;
-    filled.reserve(command.size());
-    for (const auto& argument : command) {
-        const bool placeholder = argument.size() > 2 && argument.front() == '{' && argument.back() == '}';
-        filled.push_back(placeholder ? arguments.shown(std::string_view(argument).substr(1, argument.size() - 2))
-                                     : argument);
-    }
-    return filled;
-}
-
-Runner::Runner(EventLoop& loop, Listener listener, std::vector<std::string> hidden)
-    : loop_(loop), listener_(std::move(listener)), hidden_(std::move(hidden)) {}
+Runner::Runner(EventLoop& loop, Listener listener, std::unique_ptr<Workforce> workforce)
+    : loop_(loop), listener_(std::move(listener)), workforce_(std::move(workforce)) {}
 
 Runner::~Runner() {
-    for (auto& [id, run] : runs_) {
-        signal_group(run->worker, SIGKILL);
-        ::waitpid(run->worker.pid, nullptr, 0);
-    }
+    for (auto& [id, run] : runs_) end_at_once(run->worker);
 }
 
 Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener, std::vector<std::string> hidden) {
-    using actions::SyscallClass;
-    std::unique_ptr<Runner> runner(new Runner(loop, std::move(listener), std::move(hidden)));
-    for (const auto syscalls : {SyscallClass::files, SyscallClass::processes, SyscallClass::bus,
-                                SyscallClass::bus_proxy, SyscallClass::command}) {
-        for (const bool network : {false, true}) {
-            auto filter = worker_filter(syscalls, network);
-            if (!filter) return tl::unexpected(filter.error());
-            runner->filters_.emplace(std::pair{syscalls, network}, std::move(*filter));
-        }
-    }
-    return runner;
+    auto workforce = Workforce::create(loop, std::move(hidden));
+    if (!workforce) return tl::unexpected(workforce.error());
+    return std::unique_ptr<Runner>(new Runner(loop, std::move(listener), std::move(*workforce)));
 }
 
-void Runner::prepare(const policy::Config& config) {
-    to_prepare_.clear();
-    for (const auto& [name, action] : config.actions) to_prepare_.push_back(row_of(action).privilege);
-    preparing_ = loop_.after(Micros{0}, [this] { prepare_next(); });
-}
-
-void Runner::prepare_next() {
-    if (to_prepare_.empty()) return preparing_.reset();
-    (void)files_for(to_prepare_.back(), false).has_value();  // who needs it will meet the error
-    to_prepare_.pop_back();
-    loop_.restart(preparing_, Micros{0});
-}
-
-Expected<void> Runner::start(RunId id, Job job) {
+Expected<void> Runner::make_ready(RunId id, Job job) {
     auto run = std::make_unique<Run>(id, std::move(job));
-    std::vector<std::string> argv;
-    if (run->policy().command) argv = fill_in(run->policy().command->command, run->job.grant.arguments());
-    if (auto started = start_worker(*run, argv); !started) return started;
+    if (auto assigned = assign_worker(*run); !assigned) return assigned;
     runs_.emplace(id, std::move(run));
     return {};
 }
 
-/// The rules for what the row may write, made anew when the file system has changed beside what is hidden.
-Expected<const FileSystemRuleset*> Runner::files_for(const actions::Privilege& privilege, bool plan) {
-    const FileSystemRules rules = file_rules(privilege, plan, hidden_);
-    std::string name = std::string(rules.network ? "n" : "-") + (rules.signals ? "s" : "-");
-    for (const auto& path : rules.writes) name += '\0' + path;
-    const auto found = files_.find(name);
-    if (found != files_.end() && found->second.is_current()) return &found->second;
-    auto ruleset = FileSystemRuleset::build(rules);
-    if (!ruleset) return tl::unexpected(ruleset.error());
-    return &files_.insert_or_assign(name, std::move(*ruleset)).first->second;
+void Runner::begin(RunId id) {
+    Run& run = *runs_.at(id);
+    run.deadline = now().boot + run.job.grant.timeout();
+    begin_stage(run);
 }
 
-Expected<WorkerConfinement> Runner::confinement_for(const Run& run, const Credentials& who) {
-    const auto& privilege = run.row.privilege;
-    WorkerConfinement row;
-    row.credentials = who;
-    row.executes = run.stage != Stage::builtin;
-    row.confined = privilege.confined;
-    row.filter = &filters_.at({privilege.syscalls, privilege.network});
-    const auto files = files_for(privilege, run.job.plan);
-    if (!files) return tl::unexpected(files.error());
-    row.ruleset = (*files)->fd();
-    row.capabilities = row_capabilities(privilege, run.job.plan);
-    return row;
+void Runner::call_off(RunId id) {
+    const auto run = runs_.extract(id);
+    if (!run.empty()) end_at_once(run.mapped()->worker);
 }
 
-namespace {
-
-void say(WorkerMessage::Kind kind, std::string_view line) { (void)write_all(kWorkerReport, encode_text(kind, line)); }
-
-actions::Context context_of(const Job& job, BootTime deadline) {
-    return {job.grant.arguments(),
-            job.grant.action(),
-            job.config->daemon,
-            job.request_id,
-            deadline,
-            [](std::string_view line) { say(WorkerMessage::Kind::progress, line); }};
-}
-
-/// The body of a built-in worker: the action's steps, then its report.
-void carry_out_and_report(const actions::Action& row, const Job& job, BootTime deadline) {
-    auto context = context_of(job, deadline);
-    context.await_confirmation = [](Micros limit) {
-        pollfd control{kWorkerControl, POLLIN, 0};
-        char confirmed = 0;
-        const auto ms = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count());
-        return ::poll(&control, 1, ms) == 1 && ::read(kWorkerControl, &confirmed, 1) == 1;
-    };
-    if (row.privilege.syscalls == actions::SyscallClass::bus) {
-        if (const auto reached = actions::SystemBus::use_proxy(kWorkerBus); !reached)
-            return say(WorkerMessage::Kind::setup, reached.error().message);
-    }
-    const auto report =
-        job.adopted ? actions::finish_adopted(row, context) : actions::carry_out(row, context, job.plan);
-    (void)write_all(kWorkerReport, encode_report(report));
-}
-
-/// The body of the process beside a worker of class `bus`. What it refuses it says itself: the worker would not.
-void serve_bus(const actions::Action& row, const Job& job, BootTime deadline) {
-    auto context = context_of(job, deadline);
-    context.progress = [](std::string_view) {};
-    const auto duty = job.plan      ? actions::BusDuty::plan
-                      : job.adopted ? actions::BusDuty::adopted
-                                    : actions::BusDuty::run;
-    (void)actions::serve_bus(kWorkerBus, row, context, duty,
-                             [](std::string_view line) { say(WorkerMessage::Kind::refused, line); });
-}
-
-}  // namespace
-
-Expected<void> Runner::start_worker(Run& run, const std::vector<std::string>& argv) {
-    const auto who = who_runs(run.row.privilege, run.job.plan);
-    if (!who) return tl::unexpected(who.error());
-    const auto row = confinement_for(run, *who);
-    if (!row) return tl::unexpected(row.error());
+Expected<void> Runner::assign_worker(Run& run) {
+    const Duty duty{run.stage,          run.job.plan, run.job.adopted,          run.policy().name,
+                    run.job.request_id, {},           run.job.grant.arguments()};
+    auto worker = workforce_->assign(run.job.config, duty);
+    if (!worker) return tl::unexpected(worker.error());
     run.setup_error.clear();
     run.reader = ReportReader();
     run.beside_reader = ReportReader();
-    const Companion proxy{&filters_.at({actions::SyscallClass::bus_proxy, false}),
-                          [&run] { serve_bus(run.row, run.job, run.deadline); }};
-    const bool has_proxy = run.row.privilege.syscalls == actions::SyscallClass::bus;
-    const auto body = [&run] { carry_out_and_report(run.row, run.job, run.deadline); };
-    auto worker = run.stage == Stage::builtin ? start_builtin(*row, body, has_proxy ? &proxy : nullptr)
-                                              : start_command(*row, argv);
-    if (!worker) return tl::unexpected(worker.error());
     run.worker = std::move(*worker);
     watch(run);
     return {};
+}
+
+void Runner::begin_stage(Run& run) {
+    let_go(run.worker, run.deadline);
+    run.timer = loop_.after(run.deadline - now().boot, [this, &run] { on_deadline(run); });
+    if (!shutting_down_) workforce_->keep_reserve(run.job.config);
 }
 
 void Runner::watch(Run& run) {
@@ -233,8 +124,6 @@ void Runner::watch(Run& run) {
         run.output_io =
             loop_.on_io(run.worker.output.get(), EPOLLIN, [this, &run](std::uint32_t) { (void)read_output(run); });
     run.exit_io = loop_.on_io(run.worker.pidfd.get(), EPOLLIN, [this, &run](std::uint32_t) { on_exit(run); });
-    const Micros left = std::max<Micros>(run.deadline - now().boot, 1ms);
-    run.timer = loop_.after(left, [this, &run] { on_deadline(run); });
 }
 
 namespace {
@@ -344,14 +233,9 @@ void Runner::kill(Run& run, Code why) {
     run.timer = loop_.after(kTermGrace, [this, &run] { kill(run, run.killed); });  // until it is seen to be gone
 }
 
-void Runner::abandon(RunId id) {
-    const auto run = runs_.extract(id);
-    if (run.empty()) return;
-    signal_group(run.mapped()->worker, SIGKILL);
-    ::waitpid(run.mapped()->worker.pid, nullptr, 0);  // killed: it ends at once
-}
-
 void Runner::cancel_all() {
+    shutting_down_ = true;
+    workforce_->dismiss();
     for (auto& [id, run] : runs_) {
         if (run->killed == Code::ok) kill(*run, Code::cancelled);
     }
@@ -379,7 +263,7 @@ void Runner::next_stage(Run& run) {
     run.deadline = now().boot + kAuxiliaryTimeout;
     const std::string what = verify ? "verify" : "undo";
     listener_.on_progress(run.id, EventKind::progress, "running the " + what + " command");
-    if (start_worker(run, fill_in(verify ? command.verify : command.undo, run.job.grant.arguments()))) return;
+    if (assign_worker(run)) return begin_stage(run);
     if (verify) run.report->code = Code::not_healed;
     run.report->error = "the " + what + " command could not be started";
     finish(run);

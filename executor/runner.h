@@ -4,10 +4,9 @@
 
 #include "actions/action.h"
 #include "executor/event_loop.h"
-#include "executor/landlock.h"
 #include "executor/report.h"
-#include "executor/seccomp.h"
 #include "executor/worker.h"
+#include "executor/workforce.h"
 #include "policy/decide.h"
 #include "protocol/response.h"
 
@@ -27,7 +26,7 @@ using RunId = std::uint64_t;
 /// Something to run. Made from a Grant only, so nothing runs that decide() has not allowed.
 struct Job {
     policy::Grant grant;
-    std::shared_ptr<const policy::Config> config;  ///< the grant points into it
+    ConfigPointer config;    ///< the grant points into it
     std::string request_id;  ///< CALLER:ID, unique over all callers: transient units are named after it
     bool plan = false;       ///< only the action's check, without any privilege
     bool adopted = false;    ///< only the end of what an earlier daemon started (adoption.h)
@@ -47,12 +46,18 @@ public:
     Runner& operator=(const Runner&) = delete;
     ~Runner();
 
-    /// Makes ready what the workers of the enabled actions are confined by, one row in each idle turn, so that the
-    /// first request need not wait for it. What is not ready yet, or has changed since, is made when it is needed.
-    void prepare(const policy::Config& config);
+    /// See Workforce.
+    void prepare(const policy::Config& config) { workforce_->prepare(config); }
 
-    /// Starts it; on_done is called later, exactly once, never from inside. An error: nothing was started.
-    [[nodiscard]] Expected<void> start(RunId id, Job job);
+    /// Gives it to a worker, which confines itself and waits: its intent may be recorded meanwhile. Then begin() or
+    /// call_off(). An error: there is nothing to begin.
+    [[nodiscard]] Expected<void> make_ready(RunId id, Job job);
+
+    /// Starts it; on_done is called later, exactly once, never from inside.
+    void begin(RunId id);
+
+    /// Ends its worker without a report, whether it has begun or not: what it looked after goes on without it.
+    void call_off(RunId id);
 
     /// Passes the caller's confirmation on (restart_network). False when nothing waits for one.
     bool confirm(RunId id);
@@ -60,19 +65,14 @@ public:
     [[nodiscard]] bool is_busy(const std::string& target) const;
     [[nodiscard]] std::size_t running() const noexcept { return runs_.size(); }
 
-    /// Ends the worker without a report: what it looked after goes on without it.
-    void abandon(RunId id);
-
     /// Ends all with `cancelled`; their on_done follows when nothing is left of them.
     void cancel_all();
 
 private:
     struct Run;
-    Runner(EventLoop& loop, Listener listener, std::vector<std::string> hidden);
-    [[nodiscard]] Expected<void> start_worker(Run& run, const std::vector<std::string>& argv);
-    [[nodiscard]] Expected<WorkerConfinement> confinement_for(const Run& run, const Credentials& who);
-    [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const actions::Privilege& privilege, bool plan);
-    void prepare_next();
+    Runner(EventLoop& loop, Listener listener, std::unique_ptr<Workforce> workforce);
+    [[nodiscard]] Expected<void> assign_worker(Run& run);
+    void begin_stage(Run& run);
     void watch(Run& run);
     [[nodiscard]] bool read_report(Run& run);
     [[nodiscard]] bool read_beside(Run& run);
@@ -89,16 +89,9 @@ private:
 
     EventLoop& loop_;
     Listener listener_;
-    std::vector<std::string> hidden_;
-    std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
-    std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
-    std::vector<actions::Privilege> to_prepare_;
-    EventSource preparing_;
+    std::unique_ptr<Workforce> workforce_;
+    bool shutting_down_ = false;
     std::map<RunId, std::unique_ptr<Run>> runs_;
 };
-
-/// A command's arguments with every "{name}" replaced by that parameter's value.
-[[nodiscard]] std::vector<std::string> fill_in(const std::vector<std::string>& command,
-                                               const policy::Arguments& arguments);
 
 }  // namespace luminous_healing::executor

@@ -223,6 +223,9 @@ Expected<FilterProgram> compile(scmp_filter_ctx context) {
 
 Context make_context(std::uint32_t default_action) {
     Context context(seccomp_init(default_action), &seccomp_release);
+    // A tree instead of a list: the kernel walks the filter for each call number when it is installed, and again for
+    // each call whose arguments matter (seccomp_attr_set(3)). Without that attribute it is slower, no weaker.
+    if (context != nullptr) (void)seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
     return context;
 }
 

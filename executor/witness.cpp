@@ -38,8 +38,7 @@ std::string words_of(const Worker& worker) {
 
 Witness::~Witness() {
     if (!running_) return;
-    signal_group(*running_, SIGKILL);
-    ::waitpid(running_->pid, nullptr, 0);
+    end_at_once(*running_);
 }
 
 void Witness::tell(const audit::Head& head, std::string_view occasion) {
@@ -60,16 +59,17 @@ Expected<Worker> Witness::start_worker(const std::string& head) {
     const auto files =
         FileSystemRuleset::build({.read_everything = true, .hidden = hidden_, .writes = {}, .network = true});
     if (!files) return tl::unexpected(files.error());
-    WorkerConfinement row;
+    Orders orders;
+    WorkerConfinement& row = orders.row;
     row.credentials = {::geteuid(), ::getegid(), {}};
     row.executes = true;
     row.ruleset = files->fd();
     row.filter = &*filter_;
-    std::vector<std::string> argv = command_;
-    for (auto& argument : argv) {
+    orders.argv = command_;
+    for (auto& argument : orders.argv) {
         if (argument == "{head}") argument = head;
     }
-    return start_command(row, argv);
+    return executor::start(orders, now().boot + kTimeout);
 }
 
 void Witness::start(const std::string& head) {

@@ -14,13 +14,13 @@
 
 #include <array>
 #include <csignal>
+#include <cstring>
 #include <optional>
+#include <utility>
 
 namespace luminous_healing::executor {
 namespace {
 
-constexpr int kWorkerRuleset = 6;  // descriptor, until it is applied
-constexpr int kWorkerBeside = 7;   // descriptor, until the companion has it as its kWorkerReport
 constexpr int kSetupFailed = 125;  // exit status, as env(1) uses it
 
 struct Pipe {
@@ -56,46 +56,80 @@ void leave_terminal() {
     if (terminal.valid()) (void)::ioctl(terminal.get(), TIOCNOTTY);
 }
 
-/// The descriptors that a worker starts with: nowhere as input; output to `output` or nowhere; `report` as 3,
-/// `control` as 4 when there is one; the Landlock ruleset as 6 and the companion's pipe as 7 until they are used;
-/// nothing else. Sources are first moved out of the way of their targets.
-void arrange_descriptors(int output, int report, int control, int ruleset, int beside) {
-    const auto away = [](int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); };
-    const auto place = [](int fd, int target) {
-        if (fd >= 0) ::dup3(fd, target, O_CLOEXEC);
-        else ::close(target);
-    };
+int away(int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); }
+
+/// The descriptors that a worker starts with: nowhere as input and output, `report` as 3, `control` as 4, and nothing
+/// else. Sources are first moved out of the way of their targets.
+void arrange_descriptors(int report, int control) {
     const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const int error = errno;
-    const int out = output < 0 ? null : away(output);
-    const int rep = away(report);
-    const int con = away(control);
-    const int rules = away(ruleset);
-    const int side = away(beside);
-    ::dup2(null, STDIN_FILENO);
-    ::dup2(out, STDOUT_FILENO);
-    ::dup2(out, STDERR_FILENO);
-    place(rep, kWorkerReport);
-    place(con, kWorkerControl);
-    ::close(kWorkerBus);
-    place(rules, kWorkerRuleset);
-    place(side, kWorkerBeside);
-    ::close_range(kWorkerBeside + 1, ~0U, 0);
+    report = away(report);
+    control = away(control);
+    for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, standard);
+    ::dup3(report, kWorkerReport, O_CLOEXEC);
+    ::dup3(control, kWorkerControl, O_CLOEXEC);
+    ::close_range(kWorkerControl + 1, ~0U, 0);
     if (null < 0) give_up(std::string("open /dev/null: ") + std::strerror(error));  // else its input were ours
 }
 
-void confine_or_give_up(WorkerConfinement row, pid_t parent) {
-    if (row.ruleset >= 0) row.ruleset = kWorkerRuleset;
+/// What rides along with the orders, in the order of these bits.
+enum Along : char { kRuleset = 1, kPipe = 2 };
+
+struct Letter {
+    std::string message;
+    UniqueFd ruleset;
+    UniqueFd pipe;  // a command's output, or a companion's report
+};
+
+/// In the worker: waits for its orders. One whose executor has ended, or has no use for it, ends here.
+Letter read_letter() {
+    std::array<char, 1> none{};
+    const ssize_t size = ::recv(kWorkerControl, none.data(), none.size(), MSG_PEEK | MSG_TRUNC);
+    if (size <= 0) ::_exit(0);
+    Letter letter;
+    letter.message.resize(static_cast<std::size_t>(size));
+    iovec part{letter.message.data(), letter.message.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> along{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = along.data();
+    header.msg_controllen = along.size();
+    if (::recvmsg(kWorkerControl, &header, MSG_CMSG_CLOEXEC) != size) give_up("its orders came in parts");
+    std::array<int, 2> fds{-1, -1};
+    if (const cmsghdr* const rights = CMSG_FIRSTHDR(&header); rights != nullptr)
+        std::memcpy(fds.data(), CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
+    const char flags = letter.message.front();
+    letter.message.erase(0, 1);
+    std::size_t next = 0;
+    const auto take = [&](Along what) { return (flags & what) != 0 ? UniqueFd(away(fds.at(next++))) : UniqueFd(); };
+    letter.ruleset = take(kRuleset);
+    letter.pipe = take(kPipe);
+    for (std::size_t i = 0; i < next; ++i) ::close(fds.at(i));
+    if (((flags & kRuleset) != 0) != letter.ruleset.valid() || ((flags & kPipe) != 0) != letter.pipe.valid())
+        give_up("its orders came without their descriptors");
+    return letter;
+}
+
+/// In the worker, confined: nothing is done before this has returned. Without the word it ends.
+BootTime await_go() {
+    std::int64_t deadline = 0;
+    if (::read(kWorkerControl, &deadline, sizeof deadline) != sizeof deadline) ::_exit(0);
+    return BootTime{Micros(deadline)};
+}
+
+void confine_or_give_up(const WorkerConfinement& row, pid_t parent) {
     if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
     // An executor that was killed before PR_SET_PDEATHSIG was set will not be heard of: prctl(2). Its successor has
     // recorded this request as interrupted, so nothing may run now.
     if (::getppid() != parent) give_up("whoever started it has ended");
-    ::close(kWorkerRuleset);
+    if (row.ruleset >= 0) ::close(row.ruleset);
 }
 
 /// In the worker, before it is confined: the process beside it, which is its child and so ends with it (PDEATHSIG is
-/// set by its confinement; a worker that was faster has closed its end of the pair).
-void start_companion(WorkerConfinement row, const Companion& companion) {
+/// set by its confinement; a worker that was faster has closed its end of the pair). It too waits for the word to go,
+/// from the worker.
+void start_companion(WorkerConfinement row, const Companion& companion, UniqueFd report) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
         give_up(std::string("socketpair: ") + std::strerror(errno));
@@ -108,18 +142,21 @@ void start_companion(WorkerConfinement row, const Companion& companion) {
     const pid_t worker = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) give_up(std::string("fork: ") + std::strerror(errno));
-    if (pid > 0) {
-        ::close(kWorkerBeside);
-        return keep(ends[0], ends[1]);
-    }
+    if (pid > 0) return keep(ends[0], ends[1]);
     keep(ends[1], ends[0]);
-    ::dup3(kWorkerBeside, kWorkerReport, O_CLOEXEC);
-    ::close(kWorkerBeside);
+    ::dup3(report.get(), kWorkerReport, O_CLOEXEC);
+    report.reset();
     ::close(kWorkerControl);
     row.filter = companion.filter;
     confine_or_give_up(row, worker);
-    companion.body();
+    std::int64_t deadline = 0;
+    if (::read(kWorkerBus, &deadline, sizeof deadline) == sizeof deadline) companion.body(BootTime{Micros(deadline)});
     ::_exit(0);
+}
+
+void let_companion_go(BootTime deadline) {
+    const std::int64_t word = deadline.since_boot.count();
+    (void)::write(kWorkerBus, &word, sizeof word);
 }
 
 /// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
@@ -153,17 +190,35 @@ void keep_open_if_script(int fd) {
     give_up("execute " + argv[0] + ": " + std::strerror(errno));
 }
 
+[[noreturn]] void carry_out(Orders orders, Letter letter, pid_t executor) {
+    orders.row.ruleset = letter.ruleset.release();
+    if (orders.argv.empty()) {
+        if (orders.companion) start_companion(orders.row, *orders.companion, std::move(letter.pipe));
+        confine_or_give_up(orders.row, executor);
+        const BootTime deadline = await_go();
+        if (orders.companion) let_companion_go(deadline);
+        orders.body(deadline);
+        ::_exit(0);
+    }
+    ::dup2(letter.pipe.get(), STDOUT_FILENO);
+    ::dup2(letter.pipe.get(), STDERR_FILENO);
+    letter.pipe.reset();
+    const int program = open_program(orders.argv[0]);
+    keep_open_if_script(program);
+    confine_or_give_up(orders.row, executor);
+    (void)await_go();
+    execute(program, orders.argv);
+}
+
 /// In the parent, right after fork: the group must exist before anybody signals it, whoever runs first.
-Expected<Worker> adopt(pid_t pid, const WorkerConfinement& row) {
+Expected<void> adopt(Worker& worker, pid_t pid) {
     ::setpgid(pid, pid);
-    Worker worker;
     worker.pid = pid;
-    worker.credentials = row.credentials;
+    worker.credentials = {::geteuid(), ::getegid(), {}};
     worker.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (worker.pidfd.valid()) return worker;
+    if (worker.pidfd.valid()) return {};
     auto error = fail_errno("pidfd_open");
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
+    end_at_once(worker);
     return error;
 }
 
@@ -178,66 +233,90 @@ void ignore_signals() {
     (void)::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, and so of the log, not our end
 }
 
-Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body,
-                               const Companion* companion) {
+Expected<Worker> hatch(const std::function<Expected<Orders>(std::string_view message)>& read) {
     auto report = make_pipe();
     if (!report) return tl::unexpected(report.error());
-    auto beside = companion != nullptr ? make_pipe() : Pipe{};
-    if (!beside) return tl::unexpected(beside.error());
     std::array<int, 2> control{};
-    if (::pipe2(control.data(), O_CLOEXEC) != 0) return fail_errno("pipe2");
-    const UniqueFd control_read(control[0]);
-    UniqueFd control_write(control[1]);
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control.data()) != 0) return fail_errno("socketpair");
+    Worker worker;
+    worker.control.reset(control[0]);
+    const UniqueFd its_control(control[1]);
     const pid_t executor = ::getpid();
-    KeptGroup kept = KeptGroup::take();
+    worker.kept = KeptGroup::take();
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
         ::setpgid(0, 0);
-        kept.enter();
+        worker.kept.enter();
         take_signals_back();
         leave_terminal();
-        arrange_descriptors(-1, report->write.get(), control_read.get(), row.ruleset, beside->write.get());
+        arrange_descriptors(report->write.get(), its_control.get());
         ::clearenv();
-        if (companion != nullptr) start_companion(row, *companion);
-        confine_or_give_up(row, executor);
-        body();
-        ::_exit(0);
+        ::prctl(PR_SET_NAME, "healing-reserve", 0, 0, 0);  // as ps(1) shows it until it has orders
+        Letter letter = read_letter();
+        ::prctl(PR_SET_NAME, "healing-worker", 0, 0, 0);
+        auto orders = read(letter.message);
+        if (!orders) give_up(orders.error().message);
+        carry_out(std::move(*orders), std::move(letter), executor);
     }
-    auto worker = adopt(pid, row);
-    if (!worker) return worker;
-    worker->kept = std::move(kept);
-    worker->report = std::move(report->read);
-    worker->beside = std::move(beside->read);
-    worker->control = std::move(control_write);
+    if (auto ok = adopt(worker, pid); !ok) return tl::unexpected(ok.error());
+    ::shutdown(worker.control.get(), SHUT_RD);  // its end is for reading only
+    worker.report = std::move(report->read);
     return worker;
 }
 
-Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<std::string>& argv) {
-    auto report = make_pipe();
-    auto output = make_pipe();
-    if (!report || !output) return fail_errno("pipe2");
-    const pid_t executor = ::getpid();
-    KeptGroup kept = KeptGroup::take();
-    const pid_t pid = ::fork();
-    if (pid < 0) return fail_errno("fork");
-    if (pid == 0) {
-        ::setpgid(0, 0);
-        kept.enter();
-        take_signals_back();
-        leave_terminal();
-        arrange_descriptors(output->write.get(), report->write.get(), -1, row.ruleset, -1);
-        const int program = open_program(argv[0]);
-        keep_open_if_script(program);
-        confine_or_give_up(row, executor);
-        execute(program, argv);
+Expected<void> give_orders(Worker& worker, const Errand& errand) {
+    const bool piped = errand.command || errand.companion;
+    auto pipe = piped ? make_pipe() : Pipe{};
+    if (!pipe) return tl::unexpected(pipe.error());
+    worker.credentials = errand.credentials;
+    std::vector<int> fds;
+    if (errand.ruleset >= 0) fds.push_back(errand.ruleset);
+    if (piped) fds.push_back(pipe->write.get());
+    char flags = static_cast<char>((errand.ruleset >= 0 ? kRuleset : 0) | (piped ? kPipe : 0));
+    std::array<iovec, 2> parts{
+        {{&flags, 1}, {const_cast<char*>(errand.message.data()), errand.message.size()}}};  // NOLINT
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> along{};
+    msghdr header{};
+    header.msg_iov = parts.data();
+    header.msg_iovlen = parts.size();
+    if (!fds.empty()) {
+        header.msg_control = along.data();
+        header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+        cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+        std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
     }
-    auto worker = adopt(pid, row);
+    // The socket is empty and takes the longest frame; MSG_DONTWAIT all the same: nobody waits for a worker.
+    if (::sendmsg(worker.control.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return fail_errno("orders for a worker");
+    (errand.command ? worker.output : worker.beside) = std::move(pipe->read);
+    return {};
+}
+
+void let_go(const Worker& worker, BootTime deadline) {
+    const std::int64_t word = deadline.since_boot.count();
+    (void)::send(worker.control.get(), &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT);  // ended? That will be seen
+}
+
+Expected<Worker> start(const Orders& orders, BootTime deadline) {
+    auto worker = hatch([&orders](std::string_view) { return orders; });
     if (!worker) return worker;
-    worker->kept = std::move(kept);
-    worker->report = std::move(report->read);
-    worker->output = std::move(output->read);
+    const Errand errand{
+        orders.row.credentials, orders.row.ruleset, !orders.argv.empty(), orders.companion.has_value(), {}};
+    if (auto given = give_orders(*worker, errand); !given) {
+        end_at_once(*worker);
+        return tl::unexpected(given.error());
+    }
+    let_go(*worker, deadline);
     return worker;
+}
+
+void end_at_once(const Worker& worker) {
+    signal_group(worker, SIGKILL);
+    ::waitpid(worker.pid, nullptr, 0);
 }
 
 void signal_group(const Worker& worker, int signal) {

@@ -3,6 +3,7 @@
 // (confinement.h): it runs a built-in action's steps, or becomes a configured command.
 
 #include "actions/action.h"
+#include "base/clock.h"
 #include "base/expected.h"
 #include "base/unique_fd.h"
 #include "executor/confinement.h"
@@ -11,19 +12,22 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace luminous_healing::executor {
 
-/// A started worker, leader of its own process group. Owned by actions' Run; the pid stays ours until it is reaped.
+/// A worker, leader of its own process group. Owned by actions' Run; the pid stays ours until it is reaped. It is
+/// hatched without a task, told its orders once, confines itself to them, and does nothing of them before it is let go.
 struct Worker {
     pid_t pid = -1;
     UniqueFd pidfd;
     UniqueFd report;   ///< WorkerMessages; its end closed = the worker has exited, or has become its command
     UniqueFd beside;   ///< WorkerMessages of the companion, which the worker cannot write; not valid without one
     UniqueFd output;   ///< a command's standard output and error; not valid for a built-in action
-    UniqueFd control;  ///< to a built-in action: one byte = confirmed
+    UniqueFd control;  ///< to the worker: its orders, the word to go, and to a built-in action: one byte = confirmed
     Credentials credentials;
     KeptGroup kept;  ///< destroyed when nothing is left of its group
 };
@@ -33,11 +37,22 @@ inline constexpr int kWorkerReport = 3;
 inline constexpr int kWorkerControl = 4;
 inline constexpr int kWorkerBus = 5;  ///< to the process beside it, and back, where there is one
 
+/// The steps of a built-in worker. `deadline`: when the executor will end it.
+using WorkerBody = std::function<void(BootTime deadline)>;
+
 /// A process beside a built-in worker: confined like it but for the filter, connected to it by kWorkerBus, in its
 /// group, and gone with it. Its kWorkerReport is a pipe of its own.
 struct Companion {
     const FilterProgram* filter = nullptr;  ///< not owned
-    std::function<void()> body;
+    WorkerBody body;
+};
+
+/// What a worker is to do, as it learns it itself.
+struct Orders {
+    WorkerConfinement row;          ///< the ruleset is the one that comes with the orders
+    std::vector<std::string> argv;  ///< of a command; empty: a built-in action
+    WorkerBody body;                ///< of a built-in action; must not return control to the executor's code
+    std::optional<Companion> companion;
 };
 
 /// What the executor does with signals, before its loop takes the ones it wants: all have their default whoever started
@@ -45,13 +60,32 @@ struct Companion {
 /// take back.
 void ignore_signals();
 
-/// Starts a worker that runs `body` and ends. `body` must not return control to the executor's code.
-[[nodiscard]] Expected<Worker> start_builtin(const WorkerConfinement& row, const std::function<void()>& body,
-                                             const Companion* companion = nullptr);
+/// Forks a worker that waits for its orders. `read` makes them of what give_orders() sent; it runs in the worker, on
+/// the memory that the executor has now.
+[[nodiscard]] Expected<Worker> hatch(const std::function<Expected<Orders>(std::string_view message)>& read);
 
-/// Starts a worker that executes argv[0] (absolute, owned by root or by us, not writable by others: checked on the
-/// opened descriptor and executed through it, execveat(2)) with a fixed environment and /dev/null as input.
-[[nodiscard]] Expected<Worker> start_command(const WorkerConfinement& row, const std::vector<std::string>& argv);
+/// What the executor has to know of the orders that it gives.
+struct Errand {
+    Credentials credentials;   ///< who the worker becomes
+    int ruleset = -1;          ///< of FileSystemRuleset, not owned; -1: none
+    bool command = false;      ///< with a pipe for its output
+    bool companion = false;    ///< with a pipe for what that says
+    std::string_view message;  ///< for `read`
+};
+
+/// Once. The worker confines itself and waits. An error, EPIPE: it has ended meanwhile.
+[[nodiscard]] Expected<void> give_orders(Worker& worker, const Errand& errand);
+
+/// The word to go: the steps run, or argv[0] is executed (absolute, owned by root or by us, not writable by others:
+/// checked on the opened descriptor and executed through it, execveat(2)) with a fixed environment and /dev/null as
+/// input. A worker that never hears it ends with the executor's end of `control`, having done nothing.
+void let_go(const Worker& worker, BootTime deadline);
+
+/// Hatches a worker, gives it these orders, and lets it go at once.
+[[nodiscard]] Expected<Worker> start(const Orders& orders, BootTime deadline);
+
+/// Kills it and waits for that, which does not take long.
+void end_at_once(const Worker& worker);
 
 /// Sends the signal to the worker's whole process group, through a helper of its uid where ours may not.
 void signal_group(const Worker& worker, int signal);

@@ -31,4 +31,15 @@ CapabilitySet row_capabilities(const actions::Privilege& privilege, bool plan) {
     return set;
 }
 
+std::vector<std::string> fill_in(const std::vector<std::string>& command, const policy::Arguments& arguments) {
+    std::vector<std::string> filled;
+    filled.reserve(command.size());
+    for (const auto& argument : command) {
+        const bool placeholder = argument.size() > 2 && argument.front() == '{' && argument.back() == '}';
+        filled.push_back(placeholder ? arguments.shown(std::string_view(argument).substr(1, argument.size() - 2))
+                                     : argument);
+    }
+    return filled;
+}
+
 }  // namespace luminous_healing::executor

@@ -1,6 +1,6 @@
 #pragma once
-// From a row's privilege to what its worker becomes. Apart from Runner so that a test can hold a worker against its
-// row.
+// From a row to what its worker becomes and executes. Apart from Workforce so that a test can hold a worker against
+// its row.
 
 #include "actions/action.h"
 #include "base/expected.h"
@@ -20,5 +20,9 @@ namespace luminous_healing::executor {
 
 /// The capabilities: those of the row, and of its optional ones those that we hold. None for a plan.
 [[nodiscard]] CapabilitySet row_capabilities(const actions::Privilege& privilege, bool plan);
+
+/// A command's arguments with every "{name}" replaced by that parameter's value.
+[[nodiscard]] std::vector<std::string> fill_in(const std::vector<std::string>& command,
+                                               const policy::Arguments& arguments);
 
 }  // namespace luminous_healing::executor

@@ -36,7 +36,7 @@ class Secret(attack.Attack):
         self.addCleanup(connection.close)
         connection.send(request.frame)
         hold.await_start()
-        return [self.d.pid, *daemon.descendants_of(self.d.pid, with_keeper=True)]
+        return [self.d.pid, *daemon.descendants_of(self.d.pid, with_helpers=True)]
 
     def assertNoKeyIn(self, content, where):
         for form, wanted in self.forms.items():

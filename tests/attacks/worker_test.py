@@ -76,7 +76,7 @@ class Holds(probe.Probe):
 class Workers(attack.Attack):
     @daemon.needs_root
     def test_A30_a_built_in_worker_holds_its_row_and_nothing_else(self):
-        """kill_process's worker has CAP_KILL, two pipes, its target and /dev/null; no log, no socket, no client."""
+        """kill_process's worker has CAP_KILL, its target, /dev/null and the executor's ear and mouth; no log, no client."""
         d = self.start("[actions.kill_process]")
         deaf = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; read x"], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE)
@@ -88,14 +88,14 @@ class Workers(attack.Attack):
             connection.send(request.frame)
             while "waiting for" not in connection.answer(request)["text"]:
                 pass
-            (worker,) = [pid for pid in daemon.children_of(d.pid) if pid != d.gate_pid() and not daemon.is_keeper(pid)]
+            (worker,) = set(daemon.descendants_of(d.pid)) - {d.gate_pid()}
             status, links = status_of(worker), links_of(worker)
             self.assertEqual([status[f"Cap{name}"] for name in ("Prm", "Eff")], [CAP_KILL] * 2)
             self.assertEqual([status[f"Cap{name}"] for name in ("Inh", "Amb")], [NONE] * 2)
             self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
             self.assertEqual({links.pop(fd) for fd in ("0", "1", "2")}, {"/dev/null"})
-            kinds = sorted(link.partition(":")[0] if link.startswith("pipe:") else link for link in links.values())
-            self.assertEqual(kinds, ["anon_inode:[pidfd]", "pipe", "pipe"])  # the first is its target's
+            kinds = sorted(link.partition(":")[0] if link.startswith(("pipe:", "socket:")) else link for link in links.values())
+            self.assertEqual(kinds, ["anon_inode:[pidfd]", "pipe", "socket"])  # its target, its report, its orders
             deaf.kill()
             self.assertCode(connection.response(request), "ok")
 

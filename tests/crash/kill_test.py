@@ -23,7 +23,7 @@ class Kill(daemon.Scenario):
         self.killed = collections.Counter()
 
     def workers(self, d, gate):
-        return [pid for pid in daemon.children_of(d.pid) if pid != gate and not daemon.is_keeper(pid)]
+        return [pid for pid in daemon.children_of(d.pid) if pid != gate and daemon.name_of(pid) != "healing-keeper"]
 
     def gate(self, d):
         """Nothing while it is being replaced."""

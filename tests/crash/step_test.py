@@ -15,9 +15,9 @@ STEPPER = os.path.join(daemon.BUILD, "tests", "support", "step_and_kill")
 class Stepper:
     """step_and_kill, attached."""
 
-    def __init__(self, pid, count, child=False):
-        self.process = subprocess.Popen([STEPPER, str(pid), str(count)] + (["child"] if child else []),
-                                        bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, pid, count):
+        self.process = subprocess.Popen([STEPPER, str(pid), str(count)], bufsize=0,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         said = self.process.stdout.readline()
         self.attached = said == b"attached\n"
 
@@ -72,6 +72,14 @@ class Step(daemon.Scenario):
         self.warm_up()
         os.mkdir(os.path.join(self.d.folder, f"new-{next(self.numbers)}"))
 
+    def victim(self, name):
+        """The worker is the one in reserve, which the request will get: from before its orders to its end."""
+        if name == "gate":
+            return self.d.gate_pid()
+        while name == "worker" and daemon.reserve_of(self.d.pid) is None:
+            pass  # it is forked when the executor has nothing else to do; setitimer bounds this
+        return daemon.reserve_of(self.d.pid) if name == "worker" else self.d.pid
+
     def killed_at(self, count, victim, cold=False):
         """One request under the stepper; its calls and whether the victim was killed at that boundary."""
         daemon.signal.setitimer(daemon.signal.ITIMER_REAL, daemon.PATIENCE)
@@ -81,7 +89,7 @@ class Step(daemon.Scenario):
             self.warm_up()
         n = next(self.numbers)
         request = self.d.request("mark", {"n": n})
-        stepper = Stepper(self.d.gate_pid() if victim == "gate" else self.d.pid, count, child=victim == "worker")
+        stepper = Stepper(self.victim(victim), count)
         self.assertTrue(stepper.attached)
         self.answers[n] = self.ask_until_answered(request)["code"]
         if count == 0:
@@ -131,18 +139,18 @@ class Step(daemon.Scenario):
         """Whatever system call the gate is killed at, the request that is sent again runs once and ends well."""
         self.assertGreater(self.every_boundary("gate", {"ok"}), 5)
 
-    def test_the_intent_is_durable_before_the_worker_exists(self):
-        """The executor's own calls, in their order: write and fdatasync of the log, only then fork; write and fdatasync
-        again, only then the answer."""
+    def test_the_intent_is_durable_before_the_worker_begins(self):
+        """The executor's own calls, in their order: write and fdatasync of the log, only then the word to go to the
+        worker, which has its orders and waits; write and fdatasync again, only then the answer."""
         log = str(self.log_descriptor())
         killed, _, calls = self.killed_at(0, "executor")
         self.assertFalse(killed)
         order = [(name, fd) for name, fd, result in calls
-                 if (name in ("write", "fdatasync") and fd == log) or name in ("fork", "sendmmsg")]
+                 if (name in ("write", "fdatasync") and fd == log) or name in ("sendmsg", "sendto", "sendmmsg")]
         names = [name for name, _ in order]
-        begin = names.index("write")  # what came before passed the connection on
-        names = names[begin:begin + 6]  # and what comes after is the next request's
-        self.assertEqual(names, ["write", "fdatasync", "fork", "write", "fdatasync", "sendmmsg"], order)
+        begin = names.index("sendmsg")  # what came before passed the connection on
+        names = names[begin:begin + 7]  # and what comes after is the next request's
+        self.assertEqual(names, ["sendmsg", "write", "fdatasync", "sendto", "write", "fdatasync", "sendmmsg"], order)
         self.assertTrue(all(int(result) == 0 for name, fd, result in calls if name == "fdatasync"))
 
     def log_descriptor(self):

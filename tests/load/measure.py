@@ -29,7 +29,7 @@ def gate_of(executor: int) -> int | None:
 
 def workers_of(executor: int) -> list[int]:
     gate = gate_of(executor)
-    return [pid for pid in children(executor) if pid != gate and not daemon.is_keeper(pid)]
+    return [pid for pid in daemon.descendants_of(executor) if pid != gate]
 
 
 def pss(pid: int | None) -> int:

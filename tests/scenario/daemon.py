@@ -22,7 +22,7 @@ import unittest
 
 import wire
 from processes import (await_end, children_of, descendants_of, ends_within, is_alive,  # noqa: F401
-                       is_keeper, kill_as)
+                       kill_as, name_of, reserve_of, stands_by)
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("LUMINOUS_BUILD") or os.path.join(SOURCE, "build", "dev")
@@ -231,9 +231,12 @@ class Daemon:
 
     def kill9(self):
         """As if by the kernel's out-of-memory killer. Returns when its gate and its workers are gone too."""
-        others = descendants_of(self.pid, with_keeper=True)
+        others = set(descendants_of(self.pid, with_helpers=True))
         self.signal(signal.SIGKILL)
         self.process.wait()
+        for pid, (_, line) in children_of(os.getpid()).items():  # forked meanwhile, and ours now
+            if stands_by(pid, line) and os.getpgid(pid) != os.getpgrp():
+                others.add(pid)
         for pid in others:
             await_end(pid)
         self.wait()

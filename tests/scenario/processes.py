@@ -21,17 +21,29 @@ def children_of(parent):
     return found
 
 
-def is_keeper(pid):
-    """The helper of the executor that is no worker of it (executor/keeper.h)."""
+def name_of(pid):
+    """As ps(1) shows it; empty when the process is gone."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-        return file.read() == "healing-keeper\n"
-    return False
+        return file.read().rstrip("\n")
+    return ""
 
 
-def descendants_of(pid, with_keeper=False):
+def stands_by(pid, line):
+    """No gate and no worker of the executor: its keeper (executor/keeper.h), and who has no orders (worker.h), also
+    right after fork(2), when it has the executor's name."""
+    name = name_of(pid)
+    return name in ("healing-keeper", "healing-reserve") or (name == "luminous-healin" and not line.endswith("--gate"))
+
+
+def reserve_of(executor):
+    """The worker without orders that waits beside the executor, or nothing."""
+    return next((pid for pid in children_of(executor) if name_of(pid) == "healing-reserve"), None)
+
+
+def descendants_of(pid, with_helpers=False):
     found = {}
     for child, what in children_of(pid).items():
-        if with_keeper or not is_keeper(child):
+        if with_helpers or not stands_by(child, what[1]):
             found[child] = what
             found.update(descendants_of(child))
     return found

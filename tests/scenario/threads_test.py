@@ -35,7 +35,7 @@ class Threads(daemon.Scenario):
         return process
 
     def count(self, d, seen):
-        for pid in [d.pid, *daemon.descendants_of(d.pid, with_keeper=True)]:
+        for pid in [d.pid, *daemon.descendants_of(d.pid, with_helpers=True)]:
             if is_ours(pid):
                 threads = threads_of(pid)
                 self.assertIn(threads, (1, None), f"threads of process {pid}")

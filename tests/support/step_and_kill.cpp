@@ -1,6 +1,5 @@
-// step_and_kill PID COUNT [child]: follows a running process from one system call boundary to the next (ptrace(2)) and
-// kills it with SIGKILL at the COUNTth; 0 never. With `child` not PID itself is stepped but the next process that it
-// forks, from its first instruction on. A boundary is the entry into a system call and the return from one.
+// step_and_kill PID COUNT: follows a running process from one system call boundary to the next (ptrace(2)) and kills it
+// with SIGKILL at the COUNTth; 0 never. A boundary is the entry into a system call and the return from one.
 //
 // Standard output: "attached"; a line "NAME FIRST-ARGUMENT RESULT" for each call that returned; at last "killed N" or,
 // when standard input was closed before or the process has ended by itself, "passed N".
@@ -23,13 +22,24 @@
 namespace {
 
 const std::map<std::uint64_t, const char*>& names() {
-    static const std::map<std::uint64_t, const char*> known{
-        {SYS_write, "write"},         {SYS_writev, "writev"},         {SYS_pwrite64, "pwrite"},
-        {SYS_fdatasync, "fdatasync"}, {SYS_fsync, "fsync"},           {SYS_ftruncate, "ftruncate"},
-        {SYS_clone, "fork"},          {SYS_clone3, "fork"},           {SYS_sendmmsg, "sendmmsg"},
-        {SYS_sendto, "sendto"},       {SYS_execveat, "execveat"},     {SYS_execve, "execve"},
-        {SYS_recvmsg, "recvmsg"},     {SYS_epoll_wait, "epoll_wait"}, {SYS_epoll_pwait, "epoll_wait"},
-        {SYS_fallocate, "fallocate"}, {SYS_exit_group, "exit"}};
+    static const std::map<std::uint64_t, const char*> known{{SYS_write, "write"},
+                                                            {SYS_writev, "writev"},
+                                                            {SYS_pwrite64, "pwrite"},
+                                                            {SYS_fdatasync, "fdatasync"},
+                                                            {SYS_fsync, "fsync"},
+                                                            {SYS_ftruncate, "ftruncate"},
+                                                            {SYS_clone, "fork"},
+                                                            {SYS_clone3, "fork"},
+                                                            {SYS_sendmmsg, "sendmmsg"},
+                                                            {SYS_sendto, "sendto"},
+                                                            {SYS_sendmsg, "sendmsg"},
+                                                            {SYS_execveat, "execveat"},
+                                                            {SYS_execve, "execve"},
+                                                            {SYS_recvmsg, "recvmsg"},
+                                                            {SYS_epoll_wait, "epoll_wait"},
+                                                            {SYS_epoll_pwait, "epoll_wait"},
+                                                            {SYS_fallocate, "fallocate"},
+                                                            {SYS_exit_group, "exit"}};
     return known;
 }
 
@@ -41,8 +51,6 @@ const std::map<std::uint64_t, const char*>& names() {
 struct Stepper {
     pid_t target;
     long limit;
-    bool wants_child;
-    pid_t stepped = 0;  // whose boundaries are counted
     long boundaries = 0;
     std::uint64_t call = 0;
     std::uint64_t argument = 0;
@@ -53,9 +61,9 @@ struct Stepper {
     }
 
     /// One stop for a system call: counts it, and kills where it is due.
-    void at_boundary(pid_t pid) {
+    void at_boundary() {
         __ptrace_syscall_info info{};
-        if (::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0) return;
+        if (::ptrace(PTRACE_GET_SYSCALL_INFO, target, sizeof info, &info) <= 0) return;
         if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
             call = info.entry.nr;
             argument = info.entry.args[0];
@@ -67,43 +75,29 @@ struct Stepper {
             std::fflush(stdout);
         }
         if (++boundaries != limit) return;
-        ::kill(pid, SIGKILL);
+        ::kill(target, SIGKILL);
         end("killed");
     }
 
-    /// Lets a stopped process go on, in the way that suits it.
-    void go_on(pid_t pid, int signal) const {
-        const auto request = pid == stepped ? PTRACE_SYSCALL : PTRACE_CONT;
-        ::ptrace(request, pid, nullptr, static_cast<long>(signal));
-    }
+    void go_on(int signal) const { ::ptrace(PTRACE_SYSCALL, target, nullptr, static_cast<long>(signal)); }
 
-    void on_stop(pid_t pid, int status) {
+    void on_stop(int status) {
         const int signal = WSTOPSIG(status);
         const int event = status >> 16;
         if (signal == (SIGTRAP | 0x80)) {
-            at_boundary(pid);
-            return go_on(pid, 0);
+            at_boundary();
+            return go_on(0);
         }
-        if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_VFORK) {
-            unsigned long child = 0;
-            ::ptrace(PTRACE_GETEVENTMSG, pid, nullptr, &child);
-            if (wants_child && stepped == 0) stepped = static_cast<pid_t>(child);
-            return go_on(pid, 0);
-        }
-        if (event != 0) {
-            if (pid != target && stepped == 0 && wants_child) stepped = pid;  // its stop may come before the event
-            return go_on(pid, 0);
-        }
-        go_on(pid, signal);
+        go_on(event != 0 ? 0 : signal);
     }
 
-    /// Until nothing has happened to any of them.
+    /// Until nothing more has happened.
     void take_all() {
         int status = 0;
         for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG | __WALL)) != 0;) {
             if (pid < 0) end("passed");
-            if (WIFSTOPPED(status)) on_stop(pid, status);
-            else if (pid == stepped) end("passed");
+            if (WIFSTOPPED(status)) on_stop(status);
+            else end("passed");
         }
     }
 };
@@ -112,25 +106,20 @@ struct Stepper {
 
 int main(int argc, char** argv) {
     if (argc < 3) {
-        std::fputs("Usage: step_and_kill PID COUNT [child]\n", stderr);
+        std::fputs("Usage: step_and_kill PID COUNT\n", stderr);
         return 2;
     }
-    Stepper stepper{static_cast<pid_t>(std::atol(argv[1])), std::atol(argv[2]), argc > 3};
+    Stepper stepper{static_cast<pid_t>(std::atol(argv[1])), std::atol(argv[2])};
     sigset_t child_signal;
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child_signal, nullptr);
     const int signals = ::signalfd(-1, &child_signal, 0);
-    const long options = PTRACE_O_TRACESYSGOOD |
-                         (stepper.wants_child ? PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORK : 0);
-    if (::ptrace(PTRACE_SEIZE, stepper.target, nullptr, options) != 0) fail("attach");
-    if (!stepper.wants_child) {
-        stepper.stepped = stepper.target;
-        ::ptrace(PTRACE_INTERRUPT, stepper.target, nullptr, nullptr);
-        int status = 0;
-        ::waitpid(stepper.target, &status, __WALL);
-        stepper.go_on(stepper.target, 0);
-    }
+    if (::ptrace(PTRACE_SEIZE, stepper.target, nullptr, PTRACE_O_TRACESYSGOOD) != 0) fail("attach");
+    ::ptrace(PTRACE_INTERRUPT, stepper.target, nullptr, nullptr);
+    int status = 0;
+    ::waitpid(stepper.target, &status, __WALL);
+    stepper.go_on(0);
     std::puts("attached");
     std::fflush(stdout);
     while (true) {

@@ -67,8 +67,11 @@ void describe_sockets() {
     for (const int family : {AF_UNIX, AF_INET, AF_NETLINK})
         if (::socket(family, SOCK_DGRAM, 0) >= 0) ways += " socket";
     if (::socketpair(AF_UNIX, SOCK_DGRAM, 0, pair.data()) == 0) ways += " socketpair";
-    if (::connect(kWorkerBus, address, sizeof bus) == 0 || errno == EISCONN) ways += " connect";
-    if (::sendto(kWorkerBus, "x", 1, 0, address, sizeof bus) >= 0) ways += " sendto";
+    for (const int has : {kWorkerBus, kWorkerControl}) {
+        if (::connect(has, address, sizeof bus) == 0 || errno == EISCONN) ways += " connect";
+        if (::sendto(has, "x", 1, MSG_NOSIGNAL, address, sizeof bus) >= 0) ways += " sendto";
+    }
+    if (::send(kWorkerControl, "x", 1, MSG_NOSIGNAL) >= 0) ways += " control";  // it only listens there
     say("ways_to_sockets" + ways);
 }
 
@@ -164,13 +167,16 @@ std::string run_as(const Action& row, const Lab& lab, const std::string& request
     const auto proxy_filter = worker_filter(actions::SyscallClass::bus_proxy, false);
     const auto files = FileSystemRuleset::build(file_rules(row.privilege, false, lab.hidden));
     if (!who || !filter || !files || !proxy_filter) return "no confinement";
-    WorkerConfinement confinement;
-    confinement.credentials = *who;
-    confinement.capabilities = row_capabilities(row.privilege, false);
-    confinement.ruleset = files->fd();
-    confinement.filter = &*filter;
-    const Companion proxy{&*proxy_filter, [&] { beside ? beside() : serve_bus(row, lab, request_id); }};
-    auto worker = start_builtin(confinement, body, has_proxy ? &proxy : nullptr);
+    Orders orders;
+    orders.row.credentials = *who;
+    orders.row.capabilities = row_capabilities(row.privilege, false);
+    orders.row.ruleset = files->fd();
+    orders.row.filter = &*filter;
+    orders.body = [&](BootTime) { body(); };
+    if (has_proxy)
+        orders.companion =
+            Companion{&*proxy_filter, [&](BootTime) { beside ? beside() : serve_bus(row, lab, request_id); }};
+    auto worker = start(orders, now().boot + 60s);
     if (!worker) return "no worker: " + worker.error().message;
     std::string said = all_from(worker->report);
     if (has_proxy) said += all_from(worker->beside);
@@ -229,7 +235,7 @@ std::map<std::string, std::string> expected_of(const Action& row, const Lab& lab
                                               {"SigBlk", as_hex(0)},
                                               {"SigIgn", as_hex(0)},
                                               {"SigCgt", as_hex(0)},
-                                              {"descriptors", "0=/dev/null 1=/dev/null 2=/dev/null 3=pipe 4=pipe"},
+                                              {"descriptors", "0=/dev/null 1=/dev/null 2=/dev/null 3=pipe 4=socket"},
                                               {"ways_to_sockets", ""},
                                               {"limit_core", "0"},
                                               {"limit_nofile", "1024"},

@@ -1,0 +1,33 @@
+#pragma once
+// What a worker is told: which part of which action it carries out, with what arguments, and as whom. It crosses to a
+// process that was forked before the request came, so it is bytes; everything else a worker needs it has already, in
+// the configuration that it was forked with.
+
+#include "base/expected.h"
+#include "base/strong.h"
+#include "executor/privileges.h"
+#include "policy/parameters.h"
+
+#include <string>
+#include <string_view>
+
+namespace luminous_healing::executor {
+
+enum class Stage : char { builtin, command, verify, undo };
+
+struct Duty {
+    Stage stage = Stage::builtin;
+    bool plan = false;     ///< only the action's check, without any privilege
+    bool adopted = false;  ///< only the end of what an earlier daemon started (adoption.h)
+    ActionName action;
+    std::string request_id;  ///< CALLER:ID, see Job
+    Credentials credentials;
+    policy::Arguments arguments;
+};
+
+[[nodiscard]] std::string encode_duty(const Duty& duty);
+
+/// Of exactly what encode_duty() made. The worker believes its executor: this is to notice our own mistakes.
+[[nodiscard]] Expected<Duty> decode_duty(std::string_view bytes);
+
+}  // namespace luminous_healing::executor

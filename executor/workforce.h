@@ -1,0 +1,68 @@
+#pragma once
+// Workers for the running actions: what each is confined by, made ready beforehand, and one worker that waits in
+// reserve. A fork of the executor costs more than most actions do; after an action a next one is rarely far, so a
+// worker without orders is forked while that action runs, and sent home when none has come for a while
+// (docs/decisions/0023).
+
+#include "actions/action.h"
+#include "base/expected.h"
+#include "executor/duty.h"
+#include "executor/event_loop.h"
+#include "executor/landlock.h"
+#include "executor/seccomp.h"
+#include "executor/worker.h"
+#include "policy/config.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace luminous_healing::executor {
+
+using ConfigPointer = std::shared_ptr<const policy::Config>;
+
+class Workforce {
+public:
+    /// `hidden`: folders that no worker reads, whatever its uid.
+    [[nodiscard]] static Expected<std::unique_ptr<Workforce>> create(EventLoop& loop, std::vector<std::string> hidden);
+    Workforce(const Workforce&) = delete;
+    Workforce& operator=(const Workforce&) = delete;
+    ~Workforce() { dismiss(); }
+
+    /// Makes ready what the workers of the enabled actions are confined by, one row in each idle turn, so that the
+    /// first request need not wait for it. What is not ready yet, or has changed since, is made when it is needed.
+    void prepare(const policy::Config& config);
+
+    /// A worker that confines itself for this duty and then waits for let_go().
+    [[nodiscard]] Expected<Worker> assign(const ConfigPointer& config, const Duty& duty);
+
+    /// Sees to it that one waits in reserve, for the next 10 s, as soon as the loop has nothing else to do.
+    void keep_reserve(const ConfigPointer& config);
+
+    /// Nobody waits any more.
+    void dismiss();
+
+private:
+    Workforce(EventLoop& loop, std::vector<std::string> hidden) : loop_(loop), hidden_(std::move(hidden)) {}
+    [[nodiscard]] Expected<Worker> assign_reserve(const ConfigPointer& config, const Errand& errand);
+    [[nodiscard]] Expected<Worker> hatch_one(const ConfigPointer& config);
+    [[nodiscard]] Expected<Orders> orders_for(Duty duty, const ConfigPointer& config) const;
+    [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const actions::Privilege& privilege, bool plan);
+    void prepare_next();
+
+    EventLoop& loop_;
+    std::vector<std::string> hidden_;
+    std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
+    std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
+    std::vector<actions::Privilege> to_prepare_;
+    EventSource preparing_;
+    std::optional<Worker> reserve_;
+    ConfigPointer reserve_config_;  // that it was forked with; no other duty than of this one is for it
+    EventSource hatching_;
+    EventSource going_home_;
+};
+
+}  // namespace luminous_healing::executor
