@@ -109,7 +109,7 @@ Expected<void> Runner::assign_worker(Run& run) {
 void Runner::begin_stage(Run& run) {
     let_go(run.worker, run.deadline);
     run.timer = loop_.after(run.deadline - now().boot, [this, &run] { on_deadline(run); });
-    if (!shutting_down_) workforce_->keep_reserve(run.job.config);
+    if (!shutting_down_) workforce_->keep_spare(run.job.config);
 }
 
 void Runner::watch(Run& run) {

@@ -252,7 +252,7 @@ Expected<Worker> hatch(const std::function<Expected<Orders>(std::string_view mes
         leave_terminal();
         arrange_descriptors(report->write.get(), its_control.get());
         ::clearenv();
-        ::prctl(PR_SET_NAME, "healing-reserve", 0, 0, 0);  // as ps(1) shows it until it has orders
+        ::prctl(PR_SET_NAME, "healing-spare", 0, 0, 0);  // as ps(1) shows it until it has orders
         Letter letter = read_letter();
         ::prctl(PR_SET_NAME, "healing-worker", 0, 0, 0);
         auto orders = read(letter.message);

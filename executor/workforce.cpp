@@ -13,7 +13,7 @@
 namespace luminous_healing::executor {
 namespace {
 
-constexpr Micros kReserveWaits = 10s;
+constexpr Micros kSpareWaits = 10s;
 
 // --- in the worker ---------------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ Expected<Worker> Workforce::assign(const ConfigPointer& config, const Duty& duty
     const std::string message = encode_duty(whole);
     const Errand errand{*who, (*files)->fd(), duty.stage != Stage::builtin,
                         privilege.syscalls == actions::SyscallClass::bus, message};
-    if (auto worker = assign_reserve(config, errand)) return worker;
+    if (auto worker = assign_spare(config, errand)) return worker;
     auto worker = hatch_one(config);
     if (!worker) return worker;
     if (auto given = give_orders(*worker, errand); !given) {
@@ -155,10 +155,10 @@ Expected<Worker> Workforce::assign(const ConfigPointer& config, const Duty& duty
 }
 
 /// An error: there is none of this configuration, or somebody has killed it while it waited.
-Expected<Worker> Workforce::assign_reserve(const ConfigPointer& config, const Errand& errand) {
-    if (!reserve_ || reserve_config_ != config) return fail("no worker in reserve");
-    Worker worker = std::move(*reserve_);
-    reserve_.reset();
+Expected<Worker> Workforce::assign_spare(const ConfigPointer& config, const Errand& errand) {
+    if (!spare_ || spare_config_ != config) return fail("no spare worker");
+    Worker worker = std::move(*spare_);
+    spare_.reset();
     if (auto given = give_orders(worker, errand); !given) {
         end_at_once(worker);
         return tl::unexpected(given.error());
@@ -174,24 +174,24 @@ Expected<Worker> Workforce::hatch_one(const ConfigPointer& config) {
     });
 }
 
-void Workforce::keep_reserve(const ConfigPointer& config) {
-    if (reserve_ && reserve_config_ != config) dismiss();
-    if (going_home_.active()) loop_.restart(going_home_, kReserveWaits);
-    else going_home_ = loop_.after(kReserveWaits, [this] { dismiss(); });
-    if (reserve_) return;
-    reserve_config_ = config;
+void Workforce::keep_spare(const ConfigPointer& config) {
+    if (spare_ && spare_config_ != config) dismiss();
+    if (going_home_.active()) loop_.restart(going_home_, kSpareWaits);
+    else going_home_ = loop_.after(kSpareWaits, [this] { dismiss(); });
+    if (spare_) return;
+    spare_config_ = config;
     hatching_ = loop_.when_idle([this] {
         hatching_.reset();
-        if (auto worker = hatch_one(reserve_config_)) reserve_ = std::move(*worker);
+        if (auto worker = hatch_one(spare_config_)) spare_ = std::move(*worker);
     });
 }
 
 void Workforce::dismiss() {
     hatching_.reset();
     going_home_.reset();
-    if (reserve_) end_at_once(*reserve_);
-    reserve_.reset();
-    reserve_config_.reset();
+    if (spare_) end_at_once(*spare_);
+    spare_.reset();
+    spare_config_.reset();
 }
 
 }  // namespace luminous_healing::executor

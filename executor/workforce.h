@@ -1,8 +1,7 @@
 #pragma once
-// Workers for the running actions: what each is confined by, made ready beforehand, and one worker that waits in
-// reserve. A fork of the executor costs more than most actions do; after an action a next one is rarely far, so a
-// worker without orders is forked while that action runs, and sent home when none has come for a while
-// (docs/decisions/0023).
+// Workers for the running actions: what each is confined by, made ready beforehand, and one spare worker. A fork of the
+// executor costs more than most actions do; after an action a next one is rarely far, so a worker without orders is
+// forked while that action runs, and sent home when none has come for a while (docs/decisions/0017).
 
 #include "actions/action.h"
 #include "base/expected.h"
@@ -39,15 +38,15 @@ public:
     /// A worker that confines itself for this duty and then waits for let_go().
     [[nodiscard]] Expected<Worker> assign(const ConfigPointer& config, const Duty& duty);
 
-    /// Sees to it that one waits in reserve, for the next 10 s, as soon as the loop has nothing else to do.
-    void keep_reserve(const ConfigPointer& config);
+    /// Sees to it that a spare worker waits, for the next 10 s, as soon as the loop has nothing else to do.
+    void keep_spare(const ConfigPointer& config);
 
     /// Nobody waits any more.
     void dismiss();
 
 private:
     Workforce(EventLoop& loop, std::vector<std::string> hidden) : loop_(loop), hidden_(std::move(hidden)) {}
-    [[nodiscard]] Expected<Worker> assign_reserve(const ConfigPointer& config, const Errand& errand);
+    [[nodiscard]] Expected<Worker> assign_spare(const ConfigPointer& config, const Errand& errand);
     [[nodiscard]] Expected<Worker> hatch_one(const ConfigPointer& config);
     [[nodiscard]] Expected<Orders> orders_for(Duty duty, const ConfigPointer& config) const;
     [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const actions::Privilege& privilege, bool plan);
@@ -59,8 +58,8 @@ private:
     std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
     std::vector<actions::Privilege> to_prepare_;
     EventSource preparing_;
-    std::optional<Worker> reserve_;
-    ConfigPointer reserve_config_;  // that it was forked with; no other duty than of this one is for it
+    std::optional<Worker> spare_;
+    ConfigPointer spare_config_;  // that it was forked with; no other duty than of this one is for it
     EventSource hatching_;
     EventSource going_home_;
 };

@@ -73,12 +73,12 @@ class Step(daemon.Scenario):
         os.mkdir(os.path.join(self.d.folder, f"new-{next(self.numbers)}"))
 
     def victim(self, name):
-        """The worker is the one in reserve, which the request will get: from before its orders to its end."""
+        """The worker is the spare one, which the request will get: from before its orders to its end."""
         if name == "gate":
             return self.d.gate_pid()
-        while name == "worker" and daemon.reserve_of(self.d.pid) is None:
+        while name == "worker" and daemon.spare_of(self.d.pid) is None:
             pass  # it is forked when the executor has nothing else to do; setitimer bounds this
-        return daemon.reserve_of(self.d.pid) if name == "worker" else self.d.pid
+        return daemon.spare_of(self.d.pid) if name == "worker" else self.d.pid
 
     def killed_at(self, count, victim, cold=False):
         """One request under the stepper; its calls and whether the victim was killed at that boundary."""

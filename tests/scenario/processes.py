@@ -32,12 +32,12 @@ def stands_by(pid, line):
     """No gate and no worker of the executor: its keeper (executor/keeper.h), and who has no orders (worker.h), also
     right after fork(2), when it has the executor's name."""
     name = name_of(pid)
-    return name in ("healing-keeper", "healing-reserve") or (name == "luminous-healin" and not line.endswith("--gate"))
+    return name in ("healing-keeper", "healing-spare") or (name == "luminous-healin" and not line.endswith("--gate"))
 
 
-def reserve_of(executor):
+def spare_of(executor):
     """The worker without orders that waits beside the executor, or nothing."""
-    return next((pid for pid in children_of(executor) if name_of(pid) == "healing-reserve"), None)
+    return next((pid for pid in children_of(executor) if name_of(pid) == "healing-spare"), None)
 
 
 def descendants_of(pid, with_helpers=False):

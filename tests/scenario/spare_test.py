@@ -1,0 +1,113 @@
+"""The worker that waits without orders: when it is there, what it holds, and that nobody depends on it."""
+
+import os
+import signal
+
+import daemon
+import lost_log
+
+CONFIG = """
+[actions.mark]
+command = ["/bin/sh", "-c", "echo $$"]
+[actions.hold]
+command = ["/bin/cat", "{hold}"]
+"""
+
+
+class Spare(lost_log.LostLog):
+    def setUp(self):
+        super().setUp()
+        self.d = self.make()
+        self.holding = self.hold(self.d)
+        self.d.configure(CONFIG.replace("{hold}", self.holding.path)).start()
+
+    def spare(self):
+        """Forked as soon as the executor has nothing else to do."""
+        while (pid := daemon.spare_of(self.d.pid)) is None:
+            pass  # the alarm of every scenario bounds this
+        return pid
+
+    def mark(self):
+        """The process that the command was."""
+        return int(self.assertCode(self.d.ask("mark"), "ok")["output"])
+
+    def test_a_daemon_that_has_run_nothing_has_no_spare_worker(self):
+        """None before the first action, also none for a status or a refusal."""
+        self.d.ask("status")
+        self.assertCode(self.d.ask("nothing"), "action_unknown")
+        self.assertIsNone(daemon.spare_of(self.d.pid))
+
+    def test_the_next_action_is_the_spare_workers(self):
+        """The worker that waited becomes the next command, and another takes its place."""
+        self.mark()
+        waiting = self.spare()
+        self.assertEqual(self.mark(), waiting)
+        self.assertNotEqual(self.spare(), waiting)
+
+    def test_two_at_once_need_no_second_spare_worker(self):
+        """While the spare worker runs one action, another begins beside it."""
+        self.mark()
+        waiting = self.spare()
+        request = self.d.request("hold")
+        with self.d.connect() as connection:
+            connection.send(request.frame)
+            self.holding.await_start()
+            self.assertTrue(daemon.is_alive(waiting))
+            self.mark()
+            self.holding.release()
+            self.assertCode(connection.response(request), "ok")
+
+    def test_a_killed_spare_worker_is_replaced(self):
+        """kill -9 of the one that waits: the next action does not notice."""
+        self.mark()
+        waiting = self.spare()
+        os.kill(waiting, signal.SIGKILL)
+        daemon.await_end(waiting)
+        self.assertNotEqual(self.mark(), waiting)
+        self.assertEqual(len(self.d.events("outcome")), 2)
+
+    def test_a_reload_sends_the_spare_worker_home(self):
+        """What was forked with the old configuration never runs an action of the new one."""
+        self.mark()
+        waiting = self.spare()
+        self.d.configure('[actions.mark]\ncommand = ["/bin/echo", "new"]')
+        self.d.reload()
+        daemon.await_end(waiting)
+        self.assertEqual(self.assertCode(self.d.ask("mark"), "ok")["output"], "new\n")
+
+    def test_the_spare_worker_goes_home(self):
+        """Ten seconds after the last action a daemon is as it was before the first."""
+        self.mark()
+        daemon.await_end(self.spare())
+        self.d.ask("status")
+        self.assertIsNone(daemon.spare_of(self.d.pid))
+
+    def test_the_spare_worker_holds_nothing_but_its_ends(self):
+        """No connection, no log, no channel: nowhere as input and output, its report, and where its orders come from."""
+        self.mark()
+        folder = f"/proc/{self.spare()}/fd"
+        links = {int(fd): os.readlink(os.path.join(folder, fd)).partition(":")[0] for fd in os.listdir(folder)}
+        self.assertEqual(links, {0: "/dev/null", 1: "/dev/null", 2: "/dev/null", 3: "pipe", 4: "socket"})
+
+    def test_a_worker_whose_intent_cannot_be_recorded_is_called_off(self):
+        """It had its orders, and nothing ran; it is gone when the refusal is there."""
+        self.mark()
+        waiting = self.spare()
+        os.unlink(self.d.log_path)
+        self.d.log_was_harmed = True
+        self.refused_without_running()
+        self.assertFalse(daemon.is_alive(waiting))
+        self.recovers()
+
+    def test_a_killed_executor_leaves_no_spare_worker(self):
+        """It ends with the executor's end of its orders."""
+        self.mark()
+        waiting = self.spare()
+        os.kill(self.d.pid, signal.SIGKILL)
+        daemon.await_end(waiting)
+        self.d.kill9()
+        self.d.start()
+
+
+if __name__ == "__main__":
+    daemon.main()
