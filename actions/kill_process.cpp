@@ -44,9 +44,13 @@ Failure gone_or(const Error& error, const Context& context) {
     return {Code::action_failed, error.message};
 }
 
-/// Is it the daemon (this process's parent), or anything that descends from it: the gate, a worker, a command?
+Failure ours(const ProcessFacts& process) {
+    return {Code::parameters_not_allowed, named(process) + " belongs to luminous-healing itself"};
+}
+
+/// Is it the daemon (this process's parent), or anything that descends from it: the gate, a worker, a command? A
+/// process that is not one of these does not become one.
 bool is_own_process(const ProcessFacts& process) {
-    if (policy::is_own_unit(process.unit)) return true;
     const pid_t daemon = ::getppid();
     if (process.pid == daemon || process.pid == ::getpid()) return true;
     pid_t ancestor = process.parent;
@@ -92,8 +96,7 @@ std::vector<uid_t> uids_of(const std::vector<std::string>& users) {
 Result<void> refuse_never(const ProcessFacts& process, const Context& context) {
     if (process.pid <= 1) return failed(Code::parameters_invalid, "process 1 and below are never killed");
     if (process.kernel_thread) return failed(Code::parameters_not_allowed, named(process) + " is a kernel thread");
-    if (is_own_process(process))
-        return failed(Code::parameters_not_allowed, named(process) + " belongs to luminous-healing itself");
+    if (policy::is_own_unit(process.unit)) return tl::unexpected(ours(process));
     if (is_in_protected_service(process, context))
         return failed(Code::parameters_not_allowed,
                       named(process) + " belongs to " + process.unit + ", which is protected");
@@ -160,6 +163,7 @@ Result<void> check(Context& context) {
     if (!held) return tl::unexpected(held.error());
     const auto process = inspect_and_judge(*held, context);
     if (!process) return tl::unexpected(process.error());
+    if (is_own_process(*process)) return tl::unexpected(ours(*process));
     context.facts.set("comm", process->comm);
     context.facts.set("uid", static_cast<std::int64_t>(process->uids.front()));
     context.facts.set("start_time", process->start_time);
