@@ -93,6 +93,17 @@ class Sampler(threading.Thread):
         whole = sample.executor_pss > 0 and sample.gate_pss > 0  # else one of them has just been killed
         return sample if whole else None
 
+    def look_at_rest(self) -> Sample:
+        """Without the spare worker, which stays for ten seconds after the last action."""
+        while True:
+            sample = self.look()
+            assert sample is not None
+            waiting = [pid for pid, (_, line) in daemon.children_of(self.made.pid).items()
+                       if daemon.stands_by(pid, line) and daemon.name_of(pid) != "healing-keeper"]
+            if not waiting:
+                return sample
+            daemon.await_end(waiting[0])
+
     def run(self) -> None:
         while not self._end.wait(self.interval):
             if sample := self.look():

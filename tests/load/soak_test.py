@@ -224,7 +224,7 @@ class Soak(daemon.Scenario):
         self.assertLess(max(s.executor_fds for s in samples), 512)
         self.assertLess(max(s.gate_fds for s in samples), 256 + 32)
         self.d.ask("status")
-        after = self.sampler.look()
+        after = self.sampler.look_at_rest()
         self.assertLessEqual(after.executor_fds, self.baseline.executor_fds + 2, "descriptors were left open")
         self.assertLessEqual(after.gate_fds, self.baseline.gate_fds + 2, "descriptors were left open")
         self.assertEqual(after.processes, self.baseline.processes, "processes were left over")
@@ -240,7 +240,7 @@ class Soak(daemon.Scenario):
         numbers = itertools.count(1)
         self.assertCode(d.ask("mark", {"n": 0}), "ok")  # what is made ready for the first action is not a leak
         self.sampler = measure.Sampler(d)
-        self.baseline = self.sampler.look()
+        self.baseline = self.sampler.look_at_rest()
         self.clients = [Calm(d, numbers, load.SEED + i) for i in range(CLIENTS)]
         for client in self.clients:
             client.up.set()
