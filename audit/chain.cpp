@@ -4,8 +4,6 @@
 #include "base/text.h"
 #include "protocol/json_reader.h"
 
-#include <algorithm>
-
 namespace luminous_healing::audit {
 namespace {
 
@@ -13,9 +11,17 @@ constexpr std::string_view kBefore = ",\"chain\":\"";
 constexpr std::string_view kAfter = "\"}";
 constexpr std::size_t kHexDigits = 64;
 
-bool is_hex(std::string_view text) {
-    return std::all_of(text.begin(), text.end(),
-                       [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+/// 64 digits, all looked at without a branch: which range a digit is in cannot be predicted. In bytes and of a length
+/// that is known, so that the compiler takes sixteen at a time.
+bool is_chain_value(std::string_view text) {
+    if (text.size() != kHexDigits) return false;
+    unsigned char good = 1;
+    for (std::size_t i = 0; i < kHexDigits; ++i) {
+        const auto from_0 = static_cast<unsigned char>(text[i] - '0');
+        const auto from_a = static_cast<unsigned char>(text[i] - 'a');
+        good &= static_cast<unsigned char>((from_0 < 10 ? 1 : 0) | (from_a < 6 ? 1 : 0));
+    }
+    return good != 0;
 }
 
 std::optional<std::int64_t> epoch_of(const protocol::Json& detail) {
@@ -60,7 +66,7 @@ std::optional<ChainedLine> split_chain(std::string_view line) {
     if (line.size() < kSuffix + 2 || line.front() != '{') return {};
     const auto suffix = line.substr(line.size() - kSuffix);
     const auto chain = suffix.substr(kBefore.size(), kHexDigits);
-    if (!suffix.starts_with(kBefore) || !suffix.ends_with(kAfter) || !is_hex(chain)) return {};
+    if (!suffix.starts_with(kBefore) || !suffix.ends_with(kAfter) || !is_chain_value(chain)) return {};
     return ChainedLine{line.substr(0, line.size() - kSuffix), chain};
 }
 
@@ -74,7 +80,7 @@ std::optional<Link> read_link(std::string_view detail) {
     if (!object) return {};
     const auto epoch = epoch_of(*object);
     const auto* const chain = object->find("chain");
-    if (!epoch || chain == nullptr || chain->text.size() != kHexDigits || !is_hex(chain->text)) return {};
+    if (!epoch || chain == nullptr || !is_chain_value(chain->text)) return {};
     return Link{*epoch, chain->text};
 }
 

@@ -93,26 +93,27 @@ Expected<LineReader> LineReader::open(const std::string& path) {
 
 Expected<std::optional<Line>> LineReader::next() {
     while (true) {
-        const auto newline = buffer_.find('\n', std::max(taken_, scanned_));
-        const std::size_t end = newline == std::string::npos ? buffer_.size() : newline;
+        const std::string_view read(buffer_.data(), filled_);
+        const auto newline = read.find('\n', std::max(taken_, scanned_));
+        const std::size_t end = newline == std::string::npos ? filled_ : newline;
         if (end - taken_ >= kMaxLine)
             return fail("line " + std::to_string(number_ + 1) + " is longer than any record", EFBIG);
         if (newline != std::string::npos) {
-            const std::string_view text = std::string_view(buffer_).substr(taken_, newline - taken_);
+            const auto text = read.substr(taken_, newline - taken_);
             taken_ = newline + 1;
             return std::optional(Line{text, ++number_});
         }
-        buffer_.erase(0, taken_);
+        filled_ -= taken_;
+        std::copy_n(buffer_.data() + taken_, filled_, buffer_.data());
         taken_ = 0;
-        scanned_ = buffer_.size();
-        buffer_.resize(scanned_ + kChunk);
+        scanned_ = filled_;
+        if (buffer_.size() < filled_ + kChunk) buffer_.resize(filled_ + kChunk);
         ssize_t n = 0;
-        do n = ::read(fd_.get(), buffer_.data() + scanned_, kChunk);
+        do n = ::read(fd_.get(), buffer_.data() + filled_, kChunk);
         while (n < 0 && errno == EINTR);
-        const int error = errno;
-        buffer_.resize(scanned_ + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
-        if (n < 0) return fail_errno("read", error);
+        if (n < 0) return fail_errno("read");
         if (n == 0) return std::optional<Line>();
+        filled_ += static_cast<std::size_t>(n);
     }
 }
 

@@ -30,7 +30,7 @@ public:
     [[nodiscard]] Expected<std::optional<Line>> next();
 
     /// Bytes after the last newline, once next() has returned nothing.
-    [[nodiscard]] std::size_t unfinished() const noexcept { return buffer_.size() - taken_; }
+    [[nodiscard]] std::size_t unfinished() const noexcept { return filled_ - taken_; }
     /// How many lines next() has returned.
     [[nodiscard]] std::uint64_t lines() const noexcept { return number_; }
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
@@ -38,9 +38,10 @@ public:
 private:
     explicit LineReader(UniqueFd fd) : fd_(std::move(fd)) {}
     UniqueFd fd_;
-    std::string buffer_;
-    std::size_t taken_ = 0;    // bytes of buffer_ already returned
-    std::size_t scanned_ = 0;  // bytes of buffer_ known to hold no newline beyond taken_
+    std::string buffer_;       // with room for a chunk that is not cleared before each read
+    std::size_t filled_ = 0;   // bytes of buffer_ that were read
+    std::size_t taken_ = 0;    // of these, already returned
+    std::size_t scanned_ = 0;  // of these, known to hold no newline beyond taken_
     std::uint64_t number_ = 0;
 };
 

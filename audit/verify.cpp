@@ -54,8 +54,7 @@ private:
     bool whole_;  // a folder's log: every file that must be there is looked for
     VerifyReport report_;
     Place at_;
-    std::string host_;         // of the last record that was read
-    std::string last_line_;    // good after that one, and not read as a record; or empty
+    std::string host_;         // of the last record that was read; those after it were only glanced at
     std::int64_t oldest_ = 0;  // what the last rotation said the oldest file begins with
     bool met_witness_ = false;
 };
@@ -95,7 +94,8 @@ bool Verifier::was_chained_with_other_key(const ChainedLine& chained) const {
 }
 
 std::string Verifier::host() const {
-    const auto last = read_record(last_line_);
+    const auto line = report_.records > 0 ? find_line(report_.head.seq, 0) : std::nullopt;
+    const auto last = read_record(line.value_or(""));
     return last ? last->host : host_;
 }
 
@@ -164,7 +164,6 @@ bool Verifier::is_plainly_good(std::string_view line, const std::optional<Chaine
     report_.head.seq = head->seq;
     report_.head.chain = chained->chain;
     ++report_.records;
-    last_line_ = line;
     return true;
 }
 
@@ -193,7 +192,6 @@ bool Verifier::accept(const StoredRecord& record, std::string_view chain) {
     }
     if (record.record.event == EventType::rotate) oldest_ = read_oldest(record.record.detail).value_or(0);
     host_ = record.host;
-    last_line_.clear();
     if (!check_witness(record, chain)) return false;
     report_.head = {record.seq, std::string(chain), key_.epoch()};
     ++report_.records;

@@ -52,10 +52,11 @@ bool is_unsafe(std::uint32_t cp) {
 std::string to_hex(std::string_view bytes) {
     constexpr std::string_view kDigits = "0123456789abcdef";
     std::string hex(bytes.size() * 2, '0');
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(bytes[i]);
-        hex[2 * i] = kDigits[byte >> 4U];
-        hex[2 * i + 1] = kDigits[byte & 15U];
+    char* out = hex.data();  // a character written through `hex` itself might be its pointer, for the compiler
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        *out++ = kDigits[byte >> 4U];
+        *out++ = kDigits[byte & 15U];
     }
     return hex;
 }
