@@ -267,7 +267,7 @@ def start(where, n, seen):
         log.d.start()
         times.append((time.monotonic() - began) * 1000)
         log.d.ask("status")
-        sizes.append(pss_mb([log.d.pid, *daemon.descendants_of(log.d.pid, with_keeper=True)]))
+        sizes.append(pss_mb([log.d.pid, *daemon.descendants_of(log.d.pid, with_helpers=True)]))
         log.d.kill9()
     return {"start_ms": times, "rss_mb": sizes}
 
