@@ -20,13 +20,12 @@ Journal::Recall Journal::recall(const CallerName& caller, const RequestId& id, c
 bool Journal::begin(const CallerName& caller, const RequestId& id, const protocol::Mac& mac, WallTime timestamp,
                     BootTime stale_at) {
     if (entries_.size() >= limits_.entries) return false;
-    std::string key = key_of(caller, id);
-    Entry entry;
+    const auto [place, is_new] = entries_.try_emplace(key_of(caller, id));
+    if (!is_new) return false;
+    Entry& entry = place->second;
     entry.mac = mac;
     entry.timestamp = timestamp;
-    entry.stale_at = stale_at;
-    if (!entries_.emplace(key, std::move(entry)).second) return false;
-    stale_.emplace(stale_at, std::move(key));
+    entry.stale = stale_.emplace(stale_at, &*place);
     return true;
 }
 
@@ -34,7 +33,8 @@ void Journal::mark_executed(const CallerName& caller, const RequestId& id) {
     const auto found = entries_.find(key_of(caller, id));
     if (found == entries_.end() || found->second.executed) return;
     found->second.executed = true;
-    executed_.push_back(found->first);
+    stale_.erase(found->second.stale);
+    executed_.push_back(&*found);
 }
 
 void Journal::finish(const CallerName& caller, const RequestId& id, std::string_view response, BootTime now) {
@@ -58,12 +58,11 @@ void Journal::drop_response(Entry& entry) {
 }
 
 void Journal::forget_oldest_executed() {
-    const auto found = entries_.find(executed_.front());
+    Entry& entry = executed_.front()->second;
+    forget_until(entry.timestamp);
+    drop_response(entry);
+    entries_.erase(entries_.find(executed_.front()->first));
     executed_.pop_front();
-    if (found == entries_.end()) return;
-    forget_until(found->second.timestamp);
-    drop_response(found->second);
-    entries_.erase(found);
 }
 
 void Journal::drop_old_answers(BootTime now) {
@@ -81,12 +80,9 @@ void Journal::drop_old_answers(BootTime now) {
 
 void Journal::expire(BootTime now) {
     while (!stale_.empty() && stale_.begin()->first <= now) {
-        const auto found = entries_.find(stale_.begin()->second);
-        // The id may be in use again and not stale; executed ones are kept until there are too many of them.
-        if (found != entries_.end() && found->second.stale_at <= now && !found->second.executed) {
-            drop_response(found->second);
-            entries_.erase(found);
-        }
+        auto& [key, entry] = *stale_.begin()->second;
+        drop_response(entry);
+        entries_.erase(entries_.find(key));
         stale_.erase(stale_.begin());
     }
     drop_old_answers(now);

@@ -39,6 +39,11 @@ public:
 
     Journal() : Journal(Limits{}) {}
     explicit Journal(Limits limits) : limits_(limits) {}
+    Journal(const Journal&) = delete;  // its lists point at its entries, which stay where they are when it moves
+    Journal& operator=(const Journal&) = delete;
+    Journal(Journal&&) = default;
+    Journal& operator=(Journal&&) = default;
+    ~Journal() = default;
 
     [[nodiscard]] Recall recall(const CallerName& caller, const RequestId& id, const protocol::Mac& mac) const;
 
@@ -69,10 +74,14 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
 private:
+    struct Entry;
+    using Entries = std::unordered_map<std::string, Entry>;
+    using Stale = std::multimap<BootTime, Entries::value_type*>;
+    /// Is in stale_ until its request is executed, and in executed_ from then on.
     struct Entry {
         protocol::Mac mac;
         WallTime timestamp;
-        BootTime stale_at;
+        Stale::iterator stale;
         BootTime answer_due;  // when the answer may be dropped
         bool executed = false;
         bool answered = false;
@@ -89,11 +98,11 @@ private:
     void drop_old_answers(BootTime now);
 
     Limits limits_;
-    std::unordered_map<std::string, Entry> entries_;
-    // Ids to forget unless executed. Callers choose their timestamps, so they come in no order.
-    std::multimap<BootTime, std::string> stale_;
-    std::deque<Due> answers_;           // recorded answers, oldest first; some of ids forgotten meanwhile
-    std::deque<std::string> executed_;  // ids of executed requests, oldest first
+    Entries entries_;
+    // Not executed: to forget then. Callers choose their timestamps, so they come in no order.
+    Stale stale_;
+    std::deque<Due> answers_;                    // recorded answers, oldest first; some of ids forgotten meanwhile
+    std::deque<Entries::value_type*> executed_;  // oldest first
     std::size_t response_bytes_ = 0;
     WallTime forgotten_{Micros::min()};
 };
