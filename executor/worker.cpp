@@ -156,7 +156,7 @@ void start_companion(WorkerConfinement row, const Companion& companion, UniqueFd
 
 void let_companion_go(BootTime deadline) {
     const std::int64_t word = deadline.since_boot.count();
-    (void)::write(kWorkerBus, &word, sizeof word);
+    (void)::send(kWorkerBus, &word, sizeof word, MSG_NOSIGNAL);  // ended? Then the worker's first call will say so
 }
 
 /// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
