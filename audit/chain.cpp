@@ -70,9 +70,14 @@ std::optional<ChainedLine> split_chain(std::string_view line) {
     return ChainedLine{line.substr(0, line.size() - kSuffix), chain};
 }
 
+void append_chained(std::string& lines, std::string_view record, std::string_view chain) {
+    lines.append(record.substr(0, record.size() - 1)).append(kBefore).append(chain).append(kAfter);
+}
+
 std::string chained_line(std::string_view record, std::string_view chain) {
-    std::string line(record.substr(0, record.size() - 1));
-    return line.append(kBefore).append(chain).append(kAfter);
+    std::string line;
+    append_chained(line, record, chain);
+    return line;
 }
 
 std::optional<Link> read_link(std::string_view detail) {

@@ -81,6 +81,8 @@ struct ChainedLine {
 
 /// The record with its chain as last member, without newline. `record` is what write_record() returned.
 [[nodiscard]] std::string chained_line(std::string_view record, std::string_view chain);
+/// The same, put behind what `lines` holds.
+void append_chained(std::string& lines, std::string_view record, std::string_view chain);
 
 /// {"epoch":N,"chain":"…"} of a file's first record.
 struct Link {

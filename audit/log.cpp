@@ -27,7 +27,8 @@ void FileLog::add(const Record& record, Instant now) {
     open.remove_suffix(1);
     batch_head_.chain = key_.chain_of(batch_head_.chain, open);
     ++batch_head_.seq;
-    batch_.append(chained_line(body, batch_head_.chain)).append("\n");
+    append_chained(batch_, body, batch_head_.chain);
+    batch_ += '\n';
     last_append_ = now;
 }
 
@@ -43,7 +44,8 @@ Record FileLog::link_record() const {
 
 std::int64_t FileLog::append(const Record& record, Instant now) {
     if (batch_.empty() && available_) {
-        if (size_ > 0 && size_ + write_record(record, stamp(now)).size() + kChainAndNewline > settings_.rotate_size)
+        if (size_ > 0 && size_ + kMaxLine > settings_.rotate_size &&  // far from it the record is not written twice
+            size_ + write_record(record, stamp(now)).size() + kChainAndNewline > settings_.rotate_size)
             rotate_if_possible();
         if (size_ == 0 && head_.seq > 0) add(link_record(), now);
     }

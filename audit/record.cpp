@@ -25,6 +25,8 @@ constexpr std::size_t kMaxName = 128;  // ids, actions, callers, digests
 constexpr std::size_t kMaxUnit = 256;
 constexpr std::size_t kMaxPath = 512;
 
+constexpr std::size_t kUsualBytes = 960;  // of a record without its JSON members: nearly all have fewer
+
 /// The members that are JSON already, as they will be written.
 struct Blobs {
     std::string parameters;
@@ -40,18 +42,11 @@ std::string digest_instead(std::string_view json) {
     return writer.take();
 }
 
-bool is_printable_ascii(std::string_view text) {
-    for (const char c : text) {
-        if (c < 0x20 || c > 0x7E) return false;
-    }
-    return true;
-}
-
 /// The same object if read_record() will be able to read it where it stands, else its digest: one line that cannot be
 /// read back would keep the daemon from starting.
 std::string checked(std::string_view json) {
     if (json.empty() || json == "{}") return std::string(json);
-    if (!is_printable_ascii(json) || json.size() > kMaxLine) return digest_instead(json);
+    if (!is_printable_line(json) || json.size() > kMaxLine) return digest_instead(json);
     std::string nested = "{\"x\":";
     nested.append(json).append("}");
     const auto read = protocol::read_json_object(nested, nested.size());
@@ -60,38 +55,47 @@ std::string checked(std::string_view json) {
     return readable ? std::string(json) : digest_instead(json);
 }
 
-void write_name(JsonWriter& writer, std::string_view key, const std::optional<std::string>& value) {
-    writer.member_or_null(key, value ? std::optional(printable_line(*value, kMaxName)) : std::nullopt);
+/// As printable_line() gives it, without a copy where that changes nothing.
+void write_line(JsonWriter& writer, std::string_view key, std::string_view text, std::size_t most) {
+    if (text.size() <= most && is_printable_line(text)) writer.member(key, text);
+    else writer.member(key, printable_line(text, most));
+}
+
+void write_line_or_null(JsonWriter& writer, std::string_view key, const std::optional<std::string>& text,
+                        std::size_t most) {
+    if (text) write_line(writer, key, std::string_view(*text), most);
+    else writer.key(key).null();
 }
 
 void write_peer(JsonWriter& writer, const PeerFields& peer) {
     writer.key("peer").begin_object().member("uid", peer.uid).member("gid", peer.gid).member("pid", peer.pid);
-    writer.member("exe", printable_line(peer.exe, kMaxPath)).member("unit", printable_line(peer.unit, kMaxUnit));
+    write_line(writer, "exe", peer.exe, kMaxPath);
+    write_line(writer, "unit", peer.unit, kMaxUnit);
     writer.end_object();
 }
 
 void write_optional_members(JsonWriter& writer, const Record& r, const Blobs& blobs) {
     if (r.allowed) writer.member("decision", *r.allowed ? "allow" : "deny");
     if (r.code) writer.member("code", protocol::name_of(*r.code));
-    if (!r.rule.empty()) writer.member("rule", printable_line(r.rule, kMaxPath));
-    if (r.caller) write_name(writer, "caller", r.caller);
+    if (!r.rule.empty()) write_line(writer, "rule", r.rule, kMaxPath);
+    if (r.caller) write_line(writer, "caller", *r.caller, kMaxName);
     if (r.peer) write_peer(writer, *r.peer);
-    if (r.mode) write_name(writer, "mode", r.mode);
+    if (r.mode) write_line(writer, "mode", *r.mode, kMaxName);
     if (r.verdict) writer.member("verdict", protocol::name_of(*r.verdict));
     if (!blobs.result.empty()) writer.key("result").raw(blobs.result);
-    if (r.reason) writer.member("reason", printable_line(*r.reason, protocol::kMaxReason));
+    if (r.reason) write_line(writer, "reason", *r.reason, protocol::kMaxReason);
     if (r.output) writer.member("output", printable(*r.output, protocol::kMaxOutput));
     if (r.count) writer.member("count", *r.count);
     if (!blobs.detail.empty()) writer.key("detail").raw(blobs.detail);
-    if (!r.request_mac.empty()) writer.member("request_mac", printable_line(r.request_mac, kMaxName));
+    if (!r.request_mac.empty()) write_line(writer, "request_mac", r.request_mac, kMaxName);
 }
 
 std::string write_members(const Record& r, const Stamp& stamp, const Blobs& blobs) {
-    JsonWriter writer;
+    JsonWriter writer(kUsualBytes + blobs.parameters.size() + blobs.result.size() + blobs.detail.size());
     writer.begin_object().member("timestamp", format_rfc3339(stamp.now.wall)).member("seq", stamp.seq);
     writer.member("event", name_of(r.event));
-    write_name(writer, "request_id", r.request_id);
-    write_name(writer, "action", r.action);
+    write_line_or_null(writer, "request_id", r.request_id, kMaxName);
+    write_line_or_null(writer, "action", r.action, kMaxName);
     writer.key("parameters");
     if (blobs.parameters.empty()) writer.null();
     else writer.raw(blobs.parameters);
@@ -99,13 +103,12 @@ std::string write_members(const Record& r, const Stamp& stamp, const Blobs& blob
     if (r.success) writer.boolean(*r.success);
     else writer.null();
     writer.member_or_null("duration_ms", r.duration_ms);
-    writer.member_or_null("error",
-                          r.error ? std::optional(printable_line(*r.error, protocol::kMaxError)) : std::nullopt);
+    write_line_or_null(writer, "error", r.error, protocol::kMaxError);
     write_optional_members(writer, r, blobs);
-    writer.member("boot_id", printable_line(stamp.boot_id, kMaxName));
+    write_line(writer, "boot_id", stamp.boot_id, kMaxName);
     writer.member("boottime_us", static_cast<std::int64_t>(stamp.now.boot.since_boot.count()));
-    writer.member("host", printable_line(stamp.host, kMaxUnit))
-        .member("config", printable_line(stamp.config, kMaxName));
+    write_line(writer, "host", stamp.host, kMaxUnit);
+    write_line(writer, "config", stamp.config, kMaxName);
     writer.end_object();
     return writer.take();
 }

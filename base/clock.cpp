@@ -85,7 +85,8 @@ std::optional<CivilTime> parse_civil(Cursor& cursor) {
 
 }  // namespace
 
-Instant now() { return {{read_clock(CLOCK_REALTIME)}, {read_clock(CLOCK_BOOTTIME)}}; }
+Instant now() { return {{read_clock(CLOCK_REALTIME)}, boot_now()}; }
+BootTime boot_now() { return {read_clock(CLOCK_BOOTTIME)}; }
 
 // Both directions by arithmetic: every record and every request has a timestamp, and gmtime(3), strftime(3) and
 // timegm(3) cost more than most of what else is done with them.

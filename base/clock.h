@@ -35,6 +35,8 @@ struct Instant {
 };
 
 [[nodiscard]] Instant now();
+/// Of the second alone, for half the time.
+[[nodiscard]] BootTime boot_now();
 
 /// "2026-11-21T10:00:00.123456Z": RFC 3339, UTC, always microseconds.
 [[nodiscard]] std::string format_rfc3339(WallTime time);

@@ -1,7 +1,9 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
 
 namespace luminous_healing {
 namespace {
@@ -15,6 +17,16 @@ struct Decoded {
 };
 
 constexpr bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+
+constexpr std::uint64_t each(unsigned char byte) { return 0x0101010101010101U * byte; }
+
+/// Are eight bytes all from 0x20 to 0x7E? A byte's highest bit tells: of the byte itself, where 0x20 was taken from
+/// less (borrowed from above, but then the answer is no in any case), and where 1 was added to 0x7F.
+bool is_plain_word(const char* bytes) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes, sizeof word);
+    return ((word | (word - each(0x20)) | (word + each(1))) & each(0x80)) == 0;
+}
 
 Decoded decode_multibyte(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[0]);
@@ -35,11 +47,32 @@ Decoded decode(std::string_view text) {
     return c < 0x80 ? Decoded{c, 1, true} : decode_multibyte(text);
 }
 
-/// How many bytes from the front are ASCII that can be shown as it is: nearly all of nearly every text.
+/// How many bytes from the front are ASCII that can be shown as it is: nearly all of nearly every text. Eight at a time
+/// while they are; which of eight it was that is not, the last loop finds.
 std::size_t plain_prefix(std::string_view text) {
     const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
-    return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+    std::size_t at = 0;
+    while (at + sizeof(std::uint64_t) <= text.size() && is_plain_word(text.data() + at)) at += sizeof(std::uint64_t);
+    while (at < text.size() && is_plain(text[at])) ++at;
+    return at;
 }
+
+constexpr std::array<signed char, 256> kHexValues = [] {
+    std::array<signed char, 256> values{};
+    values.fill(-1);
+    for (int i = 0; i < 10; ++i) values.at(static_cast<std::size_t>('0' + i)) = static_cast<signed char>(i);
+    for (int i = 0; i < 6; ++i) values.at(static_cast<std::size_t>('a' + i)) = static_cast<signed char>(10 + i);
+    return values;
+}();
+
+constexpr std::array<std::array<char, 2>, 256> kHexDigits = [] {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::array<std::array<char, 2>, 256> digits{};
+    for (std::size_t i = 0; i < digits.size(); ++i) digits.at(i) = {kDigits[i / 16], kDigits[i % 16]};
+    return digits;
+}();
+
+int digit_of(char c) { return kHexValues[static_cast<unsigned char>(c)]; }
 
 bool is_unsafe(std::uint32_t cp) {
     if (cp == '\n' || cp == '\t') return false;
@@ -50,28 +83,27 @@ bool is_unsafe(std::uint32_t cp) {
 }  // namespace
 
 std::string to_hex(std::string_view bytes) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
     std::string hex(bytes.size() * 2, '0');
-    char* out = hex.data();  // a character written through `hex` itself might be its pointer, for the compiler
+    char* at = hex.data();
     for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        *out++ = kDigits[byte >> 4U];
-        *out++ = kDigits[byte & 15U];
+        std::memcpy(at, kHexDigits[static_cast<unsigned char>(c)].data(), 2);
+        at += 2;
     }
     return hex;
 }
 
 std::optional<std::string> from_hex(std::string_view hex) {
-    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
     if (hex.size() % 2 != 0) return {};
-    std::string bytes;
-    bytes.reserve(hex.size() / 2);
-    for (std::size_t i = 0; i < hex.size(); i += 2) {
-        const int high = digit(hex[i]);
-        const int low = digit(hex[i + 1]);
-        if (high < 0 || low < 0) return {};
-        bytes += static_cast<char>(high * 16 + low);
+    std::string bytes(hex.size() / 2, '\0');
+    int wrong = 0;  // negative once a character was no digit
+    const char* from = hex.data();
+    for (char& byte : bytes) {
+        const int high = digit_of(*from++);
+        const int low = digit_of(*from++);
+        wrong |= high | low;
+        byte = static_cast<char>(high * 16 + low);
     }
+    if (wrong < 0) return {};
     return bytes;
 }
 
@@ -114,7 +146,10 @@ std::string printable(std::string_view text, std::size_t max_bytes, bool* trunca
     return out;
 }
 
+bool is_printable_line(std::string_view text) { return plain_prefix(text) == text.size(); }
+
 std::string printable_line(std::string_view text, std::size_t max_bytes) {
+    if (text.size() <= max_bytes && is_printable_line(text)) return std::string(text);
     std::string line = printable(text, max_bytes);
     std::replace_if(
         line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');

@@ -28,6 +28,9 @@ namespace luminous_healing {
 /// As printable(), on one line: newline and tab become a space.
 [[nodiscard]] std::string printable_line(std::string_view text, std::size_t max_bytes);
 
+/// Is it printable ASCII alone, so that printable_line() would only cut it?
+[[nodiscard]] bool is_printable_line(std::string_view text);
+
 [[nodiscard]] std::string_view trim(std::string_view text);
 
 /// A decimal integer that is the whole text: no sign but '-', no leading '+', no white space, no exponent.

@@ -191,7 +191,8 @@ def prototype(where, n, seen):
         with open(old.log, "rb") as file:
             by_the_prototype = sum(1 for _ in file)
         assert recorded == by_the_prototype == ours.sent / 2, "one of them did not record what it refused"
-    return {"prototype_over_us": ratios(results, ["version 1, prototype"], ["version 1"])}
+    return {"prototype_over_us": ratios(results, ["version 1, prototype"], ["version 1"]),
+            "prototype_over_relay": ratios(results, ["version 1, prototype"], ["relay, connecting"])}
 
 
 # --- growth ---

@@ -1,6 +1,8 @@
 #pragma once
 // The messages between executor and gate, over one SOCK_SEQPACKET pair: whole messages or none, and a descriptor may
-// ride along (SCM_RIGHTS, unix(7)). The executor takes nothing of a message for granted but its length.
+// ride along (SCM_RIGHTS, unix(7)). A packet carries one message or, where several wait, as many as it has room for: to
+// the kernel each packet is memory to get, to queue and to give back. The executor takes nothing of a message for
+// granted but its length.
 
 #include "base/expected.h"
 #include "base/strong.h"
@@ -15,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace luminous_healing::executor {
 
@@ -57,42 +60,54 @@ struct Message {
 /// Messages on their way out, sent in order and together: one sendmmsg(2) for all that are there.
 class Outbox {
 public:
-    /// Takes one encoded message, with a descriptor that rides along or none.
-    void add(std::string bytes, UniqueFd fd = {});
+    /// Takes a message, with a descriptor that rides along or none.
+    void add(const Message& message, UniqueFd fd = {});
+    /// The same for one that is encoded.
+    void add(std::string_view encoded, UniqueFd fd = {});
 
     /// Sends them. The error's system_error is EAGAIN when it would block; what was not sent stays.
     [[nodiscard]] Expected<void> flush(int socket);
 
-    [[nodiscard]] std::size_t count() const noexcept { return queue_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return packets_.empty(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
     void clear();
 
 private:
-    struct Queued {
+    struct Packet {
         std::string bytes;
-        UniqueFd fd;
+        UniqueFd fd;  // of its only message
     };
-    std::deque<Queued> queue_;
+    [[nodiscard]] std::string& room_for(std::size_t size, UniqueFd fd);
+    [[nodiscard]] std::string empty_packet();
+    void drop_first();
+
+    std::deque<Packet> packets_;
+    std::vector<std::string> spare_;  // the memory of packets that were sent
     std::size_t bytes_ = 0;
 };
 
 /// Takes messages in, one recvmmsg(2) for all that are there.
 class Inbox {
 public:
-    static constexpr std::size_t kMost = 16;  // messages at a time
+    static constexpr std::size_t kMost = 16;  // packets at a time
 
     Inbox();
     struct Received {
-        std::string_view bytes;  ///< empty: the other end is closed
+        std::string_view bytes;  ///< of one message, or what is none; empty: the other end is closed
         UniqueFd fd;
     };
-    /// At least one message and at most kMost; where there are fewer, no more were there. The views hold until the next
-    /// call. The error's system_error is EAGAIN when there is none. Never waits.
+    /// At least one message. The views hold until the next call. The error's system_error is EAGAIN when there is none.
+    /// Never waits.
     [[nodiscard]] Expected<std::span<Received>> receive(int socket);
+    /// May there be more than the last call returned?
+    [[nodiscard]] bool may_have_more() const noexcept { return was_full_; }
 
 private:
-    std::unique_ptr<char[]> buffers_;  // of kMost messages; the kernel gives memory only to those that are used
-    std::array<Received, kMost> received_;
+    void take_apart(std::string_view packet, UniqueFd fd);
+
+    std::unique_ptr<char[]> buffers_;  // of kMost packets; the kernel gives memory only to those that are used
+    std::vector<Received> received_;
+    bool was_full_ = false;
 };
 
 }  // namespace luminous_healing::executor

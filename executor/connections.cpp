@@ -1,9 +1,9 @@
 #include "executor/connections.h"
 
-#include "base/file.h"
 #include "base/text.h"
 #include "protocol/limits.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,11 +16,16 @@ namespace {
 
 constexpr int kSoPeerPidfd = 77;  // SO_PEERPIDFD, asm-generic/socket.h since Linux 6.5
 
-/// The last path component of the peer's control group that is a unit, from /proc/PID/cgroup (cgroups(7)).
+constexpr std::size_t kMostGroups = 64 * 1024;  // bytes of /proc/PID/cgroup; more are those of no process that we know
+
+/// The last path component of the peer's control group that is a unit, from /proc/PID/cgroup (cgroups(7)). The kernel
+/// writes that file in one go: what a read(2) does not fill is all.
 std::string unit_of(pid_t pid) {
-    const auto groups = read_file("/proc/" + std::to_string(pid) + "/cgroup", 64 * 1024);
-    if (!groups) return {};
-    std::string_view rest(*groups);
+    static std::array<char, kMostGroups> groups;
+    const UniqueFd fd(::open(("/proc/" + std::to_string(pid) + "/cgroup").c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    const ssize_t n = fd.valid() ? ::read(fd.get(), groups.data(), groups.size()) : -1;
+    if (n <= 0 || static_cast<std::size_t>(n) == groups.size()) return {};
+    std::string_view rest(groups.data(), static_cast<std::size_t>(n));
     std::string unit;
     while (!rest.empty()) {
         const auto line = rest.substr(0, rest.find('\n'));
@@ -57,12 +62,11 @@ Expected<Connection> Connections::identify(int socket) {
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0 || length != sizeof credentials)
         return fail_errno("getsockopt SO_PEERCRED");
     if (credentials.uid == static_cast<uid_t>(-1)) return fail("the kernel does not know the peer");
-    Connection connection;
-    connection.peer = {credentials.uid, credentials.gid, credentials.pid};
+    const protocol::Peer peer{credentials.uid, credentials.gid, credentials.pid};
     int pidfd = -1;
     length = sizeof pidfd;
-    if (::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &pidfd, &length) == 0) connection.pidfd.reset(pidfd);
-    return connection;
+    const bool given = ::getsockopt(socket, SOL_SOCKET, kSoPeerPidfd, &pidfd, &length) == 0;
+    return Connection{peer, 0, std::make_shared<ShownPeer>(peer, UniqueFd(given ? pidfd : -1))};
 }
 
 bool Connections::is_full_for(uid_t uid) const {
@@ -90,24 +94,26 @@ void Connections::remove(ConnectionId id) {
     if (found == connections_.end()) return;
     const auto uid = per_uid_.find(found->second.peer.uid);
     if (--uid->second == 0) per_uid_.erase(uid);
+    found->second.shown->let_go();
     connections_.erase(found);
 }
 
 void Connections::clear() {
+    for (const auto& [id, connection] : connections_) connection.shown->let_go();
     connections_.clear();
     per_uid_.clear();
 }
 
-const audit::PeerFields& shown_peer(Connection& connection) {
-    if (connection.shown) return *connection.shown;
-    audit::PeerFields fields{connection.peer.uid, connection.peer.gid, connection.peer.pid, {}, {}};
-    if (connection.peer.pid > 0 && connection.pidfd.valid()) {
-        fields.exe = executable_of(connection.peer.pid);
-        fields.unit = unit_of(connection.peer.pid);
-        if (!still_lives(connection.pidfd.get())) fields.exe = fields.unit = std::string();
+const audit::PeerFields& ShownPeer::fields() {
+    if (fields_) return *fields_;
+    audit::PeerFields fields{peer_.uid, peer_.gid, peer_.pid, {}, {}};
+    if (peer_.pid > 0 && pidfd_.valid()) {
+        fields.exe = executable_of(peer_.pid);
+        fields.unit = unit_of(peer_.pid);
+        if (!still_lives(pidfd_.get())) fields.exe = fields.unit = std::string();
     }
-    connection.shown = std::move(fields);
-    return *connection.shown;
+    fields_ = std::move(fields);
+    return *fields_;
 }
 
 }  // namespace luminous_healing::executor

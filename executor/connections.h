@@ -8,16 +8,36 @@
 #include "protocol/peer.h"
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 namespace luminous_healing::executor {
 
+/// The peer as the log shows it: ids from the kernel, executable and unit from /proc as far as it may be read, looked
+/// up when a record first needs them. What /proc says is left out unless the pidfd proves that the process still lives
+/// after it was read.
+class ShownPeer {
+public:
+    ShownPeer(const protocol::Peer& peer, UniqueFd pidfd) : peer_(peer), pidfd_(std::move(pidfd)) {}
+    /// One that was looked up before.
+    explicit ShownPeer(audit::PeerFields fields) : fields_(std::move(fields)) {}
+
+    [[nodiscard]] const audit::PeerFields& fields();
+    /// Its connection has ended: whoever still waits for an answer keeps no descriptor.
+    void let_go() { pidfd_.reset(); }
+
+private:
+    protocol::Peer peer_;
+    UniqueFd pidfd_;  // where the kernel has SO_PEERPIDFD (6.5)
+    std::optional<audit::PeerFields> fields_;
+};
+
 struct Connection {
     protocol::Peer peer;
-    UniqueFd pidfd;  ///< of the peer, where the kernel has SO_PEERPIDFD (6.5)
     std::size_t in_flight = 0;
-    std::optional<audit::PeerFields> shown;  ///< looked up when first needed, while the process still exists
+    std::shared_ptr<ShownPeer> shown;
 };
 
 class Connections {
@@ -38,9 +58,5 @@ private:
     std::unordered_map<uid_t, std::size_t> per_uid_;
     std::uint64_t next_id_ = 1;
 };
-
-/// The peer as the log shows it: ids from the kernel, executable and unit from /proc as far as it may be read. What
-/// /proc says is left out unless the pidfd proves that the process still lives after it was read.
-[[nodiscard]] const audit::PeerFields& shown_peer(Connection& connection);
 
 }  // namespace luminous_healing::executor

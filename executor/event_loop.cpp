@@ -139,11 +139,6 @@ EventSource EventLoop::on_signal(int signal, std::function<void()> callback) {
     return result;
 }
 
-void EventLoop::warm_up() {
-    const EventSource timer = after(1h, [] {});
-    must(sd_event_run(event_, 0));
-}
-
 Expected<void> EventLoop::run() {
     const int error = sd_event_loop(event_);
     if (error < 0) return fail_errno("sd_event_loop", -error);

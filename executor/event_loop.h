@@ -52,10 +52,6 @@ public:
     /// The signal is blocked for normal delivery.
     [[nodiscard]] EventSource on_signal(int signal, std::function<void()> callback);
 
-    /// Arms a first timer. sd-event reads the boot id from /proc then, and a process that is about to lose sight of
-    /// the file system wants that done.
-    void warm_up();
-
     /// Until stop().
     [[nodiscard]] Expected<void> run();
     void stop();

@@ -26,7 +26,6 @@ using protocol::Code;
 
 namespace {
 
-constexpr int kAcceptBatch = 64;            // connections taken in one turn: a flood of them is not all there is to do
 constexpr Micros kAcceptPause = 100ms;      // after accept(2) failed for want of memory or descriptors
 constexpr Micros kGateCheck = 5s;           // how often the gate must give a sign of life
 constexpr Micros kGateRestartDelay = 50ms;  // grows with every loss in a row, so that a broken gate does not spin
@@ -190,18 +189,12 @@ void Executor::watch_signals() {
 
 // --- connections -----------------------------------------------------------------------------------------------------
 
+/// One in each turn: a flood of them is not all there is to do, and to look for a second one costs a call that fails.
 void Executor::on_accept() {
     if (!gate_.is_up()) return loop_.set_io_events(accept_, 0);  // until there is a gate to read them
-    for (int i = 0; i < kAcceptBatch; ++i) {
-        UniqueFd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (socket.valid()) {
-            accept_one(std::move(socket));
-            continue;
-        }
-        if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno != EAGAIN) on_out_of_descriptors();
-        break;
-    }
+    UniqueFd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (socket.valid()) accept_one(std::move(socket));
+    else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) on_out_of_descriptors();
     end_turn();
 }
 
@@ -296,10 +289,10 @@ void Executor::on_gate_lost(const std::string& why) {
     log_error("the gate was lost: " + why);
     if (recorder_) record_event(EventType::gate_lost, object_with("why", why), why);
     // A gate that was lost soon after its start may be lost again: each time a little later, at most after a second.
-    const bool soon = now().boot - gate_started_ < kGateCheck;
+    const bool soon = boot_now() - gate_started_ < kGateCheck;
     gate_delay_ = soon ? std::min<Micros>(gate_delay_ * 2, 1s) : kGateRestartDelay;
     gate_restart_ = loop_.after(gate_delay_, [this] {
-        gate_started_ = now().boot;
+        gate_started_ = boot_now();
         loop_.set_io_events(accept_, EPOLLIN);
         if (auto started = start_gate(); !started) {
             log_error("the gate could not be started again: " + started.error().message);

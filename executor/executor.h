@@ -74,7 +74,7 @@ private:
     std::size_t gate_restarts_ = 0;
     BootTime gate_started_;
     Micros gate_delay_{10ms};
-    BootTime started_ = now().boot;
+    BootTime started_ = boot_now();
     bool shutting_down_ = false;
     DaemonFacts facts_;  // what run() found does not change any more; the rest is brought up to date when it is told
     UniqueFd spare_;     // given up for a moment when there is no descriptor left to accept with

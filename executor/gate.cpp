@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "executor/channel.h"
 #include "executor/confinement.h"
-#include "executor/event_loop.h"
 #include "executor/logging.h"
 #include "executor/shares.h"
 #include "protocol/envelope.h"
@@ -15,9 +14,11 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -30,6 +31,8 @@ using protocol::FrameSplitter;
 constexpr std::size_t kReadSize = 32 * 1024;              // bytes taken from a socket at a time
 constexpr std::size_t kMaxPendingOutput = 2 * 64 * 1024;  // bytes; above it nothing more is read from that client
 constexpr Micros kSweep = 500ms;                          // how often deadlines are looked at
+constexpr int kReadyAtOnce = 64;                          // descriptors that are looked after before answers leave
+constexpr std::uint64_t kChannelKey = 0;                  // in epoll(7), where others have their connection's id
 constexpr unsigned kLivenessBudget = 100;                 // unsigned probes of one uid in kLivenessWindow
 constexpr Micros kLivenessWindow = 10s;
 
@@ -37,8 +40,8 @@ struct Client {
     UniqueFd fd;
     std::uint64_t uid = 0;
     FrameSplitter splitter;
-    EventSource io;
-    std::uint32_t events = EPOLLIN;
+    std::uint32_t watched = EPOLLIN;  ///< by epoll(7)
+    std::uint32_t wanted = EPOLLIN;   ///< of it; what is watched in vain is given up when it first wakes us
     std::string output;
     std::size_t in_flight = 0;
     bool waiting = false;           ///< with a frame, for its turn among the connections of its uid
@@ -50,19 +53,18 @@ struct Client {
 
 class Gate {
 public:
-    explicit Gate(EventLoop loop, UniqueFd channel) : loop_(std::move(loop)), channel_(std::move(channel)) {
-        channel_source_ = loop_.on_io(channel_.get(), EPOLLIN, [this](std::uint32_t) { on_executor(); });
-        sweep_ = loop_.after(kSweep, [this] { sweep(); });
-    }
-    Expected<void> run() { return loop_.run(); }
+    Gate(UniqueFd epoll, UniqueFd channel) : epoll_(std::move(epoll)), channel_(std::move(channel)) {}
+    /// Until the executor is gone; false when waiting for it fails.
+    [[nodiscard]] bool run();
 
 private:
+    [[nodiscard]] int time_to_sweep() const;
+    [[nodiscard]] bool watch(int operation, int fd, std::uint64_t key, std::uint32_t events);
     void on_executor();
     void obey(const Message& message, UniqueFd fd);
     void serve(ConnectionId id);
     void add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd);
     void on_client(ConnectionId id, std::uint32_t ready);
-    void listen_to(ConnectionId id, std::uint32_t ready);
     [[nodiscard]] bool read_some(Client& client);
     void take_frames(ConnectionId id, Client& client, bool its_turn = false);
     void count_request(Client& client);
@@ -72,16 +74,17 @@ private:
     void answer_liveness(Client& client, std::string_view text);
     [[nodiscard]] bool write_some(Client& client);
     void settle(ConnectionId id, Client& client);
+    void wait_for(ConnectionId id, Client& client, std::uint32_t wanted);
     void drop(ConnectionId id);
     void sweep();
     [[nodiscard]] bool has_expired(const Client& client, BootTime now) const;
-    void tell(const Message& message) { outbox_.add(encode(message)); }
+    void tell(const Message& message) { outbox_.add(message); }
     void flush();
 
-    EventLoop loop_;
+    UniqueFd epoll_;
     UniqueFd channel_;
-    EventSource channel_source_;
-    EventSource sweep_;
+    bool stopped_ = false;
+    BootTime sweep_at_;  // while there are clients
     Inbox inbox_;
     Outbox outbox_;                       // empty at the end of each turn
     std::vector<ConnectionId> answered_;  // in this turn; their bytes leave together
@@ -91,26 +94,58 @@ private:
     BootTime probes_since_;
 };
 
+/// Not sd-event: that looks after one descriptor for each look at all of them, and here they all lead to the same
+/// executor. What it is told, it is told once for all that were ready.
+bool Gate::run() {
+    if (!watch(EPOLL_CTL_ADD, channel_.get(), kChannelKey, EPOLLIN)) return false;
+    std::array<epoll_event, kReadyAtOnce> ready;  // NOLINT(*-member-init): epoll_wait(2) writes what is read
+    while (!stopped_) {
+        const int count = ::epoll_wait(epoll_.get(), ready.data(), kReadyAtOnce, time_to_sweep());
+        if (count < 0 && errno != EINTR) return false;
+        for (const auto& one : std::span(ready).first(static_cast<std::size_t>(std::max(count, 0)))) {
+            if (one.data.u64 == kChannelKey) on_executor();
+            else on_client(ConnectionId(one.data.u64), one.events);
+        }
+        if (!clients_.empty() && boot_now() >= sweep_at_) sweep();
+        flush();
+    }
+    return true;
+}
+
+/// For epoll_wait(2), in ms.
+int Gate::time_to_sweep() const {
+    if (clients_.empty()) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(sweep_at_ - boot_now()).count();
+    return static_cast<int>(std::max<std::int64_t>(left, 0));
+}
+
+bool Gate::watch(int operation, int fd, std::uint64_t key, std::uint32_t events) {
+    epoll_event event{.events = events, .data = {.u64 = key}};
+    return ::epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
+}
+
 /// Waits for the executor when it is busy. If the executor is gone there is nothing left to do.
 void Gate::flush() {
-    if (!outbox_.flush(channel_.get())) loop_.stop();
+    if (!outbox_.flush(channel_.get())) stopped_ = true;
 }
 
 void Gate::on_executor() {
     auto received = inbox_.receive(channel_.get());
     if (!received && received.error().system_error == EAGAIN) return;
-    if (!received) return loop_.stop();
+    if (!received) {
+        stopped_ = true;
+        return;
+    }
     for (auto& one : *received) {
         const auto message = decode(one.bytes);
         if (!message) {  // that, or its end is closed: the answers before it are still passed on
-            loop_.stop();
+            stopped_ = true;
             break;
         }
         obey(*message, std::move(one.fd));
     }
     for (const auto id : answered_) serve(id);
     answered_.clear();
-    flush();
 }
 
 void Gate::obey(const Message& message, UniqueFd fd) {
@@ -147,31 +182,29 @@ void Gate::serve(ConnectionId id) {
 
 void Gate::add_client(ConnectionId id, std::uint64_t uid, UniqueFd fd) {
     // Without a free descriptor the kernel drops the one that rode along. Untold, the executor would count it for ever.
-    if (!fd.valid()) return tell({.type = MessageType::closed, .connection = id});
+    // One that cannot be watched (epoll_ctl(2), ENOSPC) would wait for ever.
+    if (!fd.valid() || !watch(EPOLL_CTL_ADD, fd.get(), id.value(), EPOLLIN))
+        return tell({.type = MessageType::closed, .connection = id});
     Client client;
     client.uid = uid;
-    client.last_activity = now().boot;
-    client.io = loop_.on_io(fd.get(), EPOLLIN, [this, id](std::uint32_t ready) { on_client(id, ready); });
+    client.last_activity = boot_now();
     client.fd = std::move(fd);
-    if (clients_.empty()) loop_.restart(sweep_, kSweep);
+    if (clients_.empty()) sweep_at_ = client.last_activity + kSweep;
     clients_.insert_or_assign(id, std::move(client));
 }
 
 void Gate::on_client(ConnectionId id, std::uint32_t ready) {
-    listen_to(id, ready);
-    flush();
-}
-
-void Gate::listen_to(ConnectionId id, std::uint32_t ready) {
     const auto found = clients_.find(id);
     if (found == clients_.end()) return;
     Client& client = found->second;
     if ((ready & EPOLLERR) != 0) return drop(id);
     if ((ready & EPOLLOUT) != 0 && !write_some(client)) return drop(id);
-    if ((ready & (EPOLLIN | EPOLLHUP)) != 0 && (client.events & EPOLLIN) != 0) {
+    if ((ready & (EPOLLIN | EPOLLHUP)) != 0 && (client.wanted & EPOLLIN) != 0) {
         if (!read_some(client)) return drop(id);
     } else if ((ready & EPOLLHUP) != 0) {
-        return drop(id);  // both directions are gone and nothing is left to read
+        return drop(id);  // both directions are gone, and nobody wants to read what may be left
+    } else if ((ready & EPOLLIN) != 0) {
+        wait_for(id, client, client.wanted);
     }
     take_frames(id, client);
     settle(id, client);
@@ -182,7 +215,7 @@ bool Gate::read_some(Client& client) {
     static std::array<char, kReadSize> buffer;
     const ssize_t n = ::recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
-    client.last_activity = now().boot;
+    client.last_activity = boot_now();
     if (n == 0) {
         client.no_more_requests = true;
         return !client.splitter.mid_frame();
@@ -204,7 +237,7 @@ void Gate::take_frames(ConnectionId id, Client& client, bool its_turn) {
                     if (!std::exchange(client.waiting, true)) shares_.wait(client.uid, id);
                     return;
                 }
-                forward(id, client, client.splitter.take());
+                forward(id, client, client.splitter.next());
                 break;
         }
         client.frame_started = client.last_activity;  // the next frame's time begins at the earliest now
@@ -268,7 +301,7 @@ void Gate::malformed(ConnectionId id, Client& client, const std::string& why) {
 }
 
 void Gate::answer_liveness(Client& client, std::string_view text) {
-    const BootTime t = now().boot;
+    const BootTime t = boot_now();
     if (t - probes_since_ > kLivenessWindow) {
         probes_.clear();
         probes_since_ = t;
@@ -284,7 +317,7 @@ bool Gate::write_some(Client& client) {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno == EAGAIN;
         client.output.erase(0, static_cast<std::size_t>(n));
-        client.last_activity = now().boot;
+        client.last_activity = boot_now();
     }
     return true;
 }
@@ -298,9 +331,13 @@ void Gate::settle(ConnectionId id, Client& client) {
     const bool may_read = !client.no_more_requests && !client.waiting && client.in_flight < protocol::kMaxInFlight &&
                           client.output.size() < kMaxPendingOutput;
     const std::uint32_t wanted = (may_read ? std::uint32_t{EPOLLIN} : 0U) | (client.output.empty() ? 0U : EPOLLOUT);
-    if (wanted == client.events) return;
-    client.events = wanted;
-    loop_.set_io_events(client.io, wanted);
+    client.wanted = wanted;
+    const bool watches_more_than_input = (client.watched & ~wanted & ~std::uint32_t{EPOLLIN}) != 0;
+    if ((wanted & ~client.watched) != 0 || watches_more_than_input) wait_for(id, client, wanted);
+}
+
+void Gate::wait_for(ConnectionId id, Client& client, std::uint32_t wanted) {
+    if (client.watched != wanted && watch(EPOLL_CTL_MOD, client.fd.get(), id.value(), wanted)) client.watched = wanted;
 }
 
 void Gate::drop(ConnectionId id) {
@@ -319,24 +356,22 @@ bool Gate::has_expired(const Client& client, BootTime t) const {
 }
 
 void Gate::sweep() {
-    const BootTime t = now().boot;
+    const BootTime t = boot_now();
     std::vector<ConnectionId> expired;
     for (const auto& [id, client] : clients_) {
         if (has_expired(client, t)) expired.push_back(id);
     }
     for (const auto id : expired) drop(id);
-    flush();
-    if (!clients_.empty()) loop_.restart(sweep_, kSweep);
+    sweep_at_ = t + kSweep;
 }
 
 }  // namespace
 
 int run_gate() {
     start_logging(false);
-    auto loop = EventLoop::create();
-    if (!loop) return 1;
-    loop->warm_up();
-    Gate gate(std::move(*loop), UniqueFd(kGateChannel));
+    UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll.valid()) return 1;
+    Gate gate(std::move(epoll), UniqueFd(kGateChannel));
     if (auto confined = confine_gate(); !confined) {
         log_error("the gate could not confine itself: " + confined.error().message);
         return 1;

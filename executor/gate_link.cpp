@@ -20,7 +20,8 @@ namespace {
 
 constexpr std::size_t kMaxQueued = 32U << 20U;  // bytes; a gate that lets more pile up is not reading
 constexpr int kFarewell = 1000;                 // ms that the gate has to write the last answers
-constexpr std::size_t kBatch = 256;             // messages taken in one turn before their records are committed
+constexpr std::size_t kSentAtOnce = 64 * 1024;  // bytes of answers that wait for the end of the turn
+constexpr std::size_t kBatch = 256;  // messages after which a turn takes no more, so that their records are committed
 
 [[noreturn]] void become_gate(int program, int channel, const std::optional<Credentials>& run_as) {
     sigset_t none;
@@ -99,24 +100,24 @@ void GateLink::lost(const std::string& why) {
 }
 
 void GateLink::add_connection(ConnectionId id, uid_t uid, UniqueFd socket) {
-    send(encode({.type = MessageType::connection, .connection = id, .number = uid}), std::move(socket));
+    send({.type = MessageType::connection, .connection = id, .number = uid}, std::move(socket));
 }
 
 void GateLink::write(ConnectionId id, std::string_view bytes, std::uint64_t flags) {
-    send(encode({.type = MessageType::write, .connection = id, .number = flags, .fields = {bytes}}), {});
+    send({.type = MessageType::write, .connection = id, .number = flags, .fields = {bytes}});
 }
 
 void GateLink::ping() {
     if (ping_unanswered_) return lost("it did not answer");
     ping_unanswered_ = true;
-    send(encode({.type = MessageType::ping}), {});
+    send({.type = MessageType::ping});
 }
 
-void GateLink::send(std::string bytes, UniqueFd fd) {
+void GateLink::send(const Message& message, UniqueFd fd) {
     if (!channel_.valid()) return;
-    outbox_.add(std::move(bytes), std::move(fd));
+    outbox_.add(message, std::move(fd));
     if (outbox_.bytes() > kMaxQueued) return lost("it does not take what it is sent");
-    if (!is_full_ && (!in_turn_ || outbox_.count() >= Inbox::kMost)) flush();
+    if (!is_full_ && (!in_turn_ || outbox_.bytes() >= kSentAtOnce)) flush();
 }
 
 void GateLink::flush() {
@@ -132,9 +133,8 @@ void GateLink::on_channel(std::uint32_t ready) {
     if ((ready & EPOLLOUT) != 0) flush();
     in_turn_ = true;
     for (std::size_t taken = 0; taken < kBatch && channel_.valid();) {
-        const std::size_t count = take_messages();
-        taken += count;
-        if (count < Inbox::kMost) break;
+        taken += take_messages();
+        if (!inbox_.may_have_more()) break;
     }
     listener_.on_turn_end();
     in_turn_ = false;

@@ -44,7 +44,7 @@ public:
     [[nodiscard]] bool is_up() const noexcept { return channel_.valid(); }
 
 private:
-    void send(std::string bytes, UniqueFd fd);
+    void send(const Message& message, UniqueFd fd = {});
     void on_channel(std::uint32_t ready);
     [[nodiscard]] std::size_t take_messages();
     void flush();

@@ -6,9 +6,9 @@
 #include "executor/config_file.h"
 #include "protocol/mac.h"
 
-#include <map>
 #include <memory>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace luminous_healing::executor {
@@ -35,7 +35,7 @@ public:
                                   const protocol::Mac& signature) const;
 
 private:
-    std::map<CallerName, std::vector<KeyPointer>> keys_;
+    std::unordered_map<CallerName, std::vector<KeyPointer>> keys_;
 };
 
 }  // namespace luminous_healing::executor

@@ -55,14 +55,14 @@ constexpr Micros kJournalMargin = 5s;  // an id is remembered a little longer th
 void Pipeline::handle(const SignedFrame& frame, ConnectionId id, Connection& connection) {
     Asked asked = ask(id, connection);
     asked.legacy_v1 = frame.legacy_v1;
-    if (auto refusal = authenticate(frame, asked)) return refuse(asked, *refusal);
-    if (auto refusal = read_request(frame, asked)) return refuse(asked, *refusal);
-    if (auto refusal = policy::deny_peer(*asked.caller, asked.peer)) return refuse(asked, *refusal);
+    if (auto refusal = authenticate(frame, asked)) return refuse(std::move(asked), *refusal);
+    if (auto refusal = read_request(frame, asked)) return refuse(std::move(asked), *refusal);
+    if (auto refusal = policy::deny_peer(*asked.caller, asked.peer)) return refuse(std::move(asked), *refusal);
     if (answer_again(asked)) return;
-    if (auto refusal = admit(asked)) return refuse(asked, *refusal);
+    if (auto refusal = admit(asked)) return refuse(std::move(asked), *refusal);
     if (answer_own(asked)) return;
     auto grant = decide(asked);
-    if (!grant) return refuse(asked, grant.error());
+    if (!grant) return refuse(std::move(asked), grant.error());
     if (asked.request.mode == protocol::Mode::plan) return plan(asked, std::move(*grant));
     run(std::move(asked), std::move(*grant));
 }
@@ -71,9 +71,9 @@ Pipeline::Asked Pipeline::ask(ConnectionId id, Connection& connection) const {
     Asked asked;
     asked.connection = id;
     asked.peer = connection.peer;
-    asked.shown_peer = shown_peer(connection);
+    asked.shown = connection.shown;
     asked.config = authority_.config;
-    asked.received = now().boot;
+    asked.received = boot_now();
     return asked;
 }
 
@@ -111,6 +111,7 @@ Pipeline::Refusal Pipeline::read_request(const SignedFrame& frame, Asked& asked)
                        : protocol::parse_request(frame.request);
     if (!request) return deny(Code::bad_request, request.error().message);
     asked.request = std::move(*request);
+    if (asked.request.parameters.empty()) return {};
     const auto action = asked.config->actions.find(asked.request.action);
     asked.parameters = action == asked.config->actions.end()
                            ? protocol::write_parameters(asked.request.parameters)
@@ -126,7 +127,7 @@ bool Pipeline::answer_again(const Asked& asked) {
     const auto recall = journal_.recall(asked.caller->name, asked.request.id, asked.mac);
     switch (recall.known) {
         case Known::no: return false;
-        case Known::answered: send_bytes(asked, recall.response, true); return true;
+        case Known::answered: send_again(asked, recall.response); return true;
         case Known::running: waiting_[key_of(asked)].push_back(asked); return true;
         case Known::lost:
             refuse(asked, deny(Code::interrupted,
@@ -282,7 +283,7 @@ void Pipeline::adopt(const audit::StoredRecord& intent) {
     Asked asked;  // of connection 0, which no client has
     asked.config = authority_.config;
     asked.received = intent.boottime;
-    asked.shown_peer = intent.record.peer.value_or(audit::PeerFields{});
+    asked.shown = std::make_shared<ShownPeer>(intent.record.peer.value_or(audit::PeerFields{}));
     asked.parameters = intent.record.parameters;
     asked.mac_hex = intent.record.request_mac;
     asked.remembered = true;
@@ -378,7 +379,7 @@ void Pipeline::on_done(RunId id, const actions::Report& report) {
     Running& running = entry.mapped();
     if (!running.plan.empty()) return finish_plan(running, report);
     Response response = response_to(report);
-    response.duration_ms = to_ms(now().boot - running.asked.received);
+    response.duration_ms = to_ms(boot_now() - running.asked.received);
     audit::Record outcome = running.intent->resolve();
     outcome.success = response.success;
     outcome.code = response.code;
@@ -407,10 +408,10 @@ void Pipeline::refuse_malformed(std::string_view why, ConnectionId id, Connectio
     Asked asked = ask(id, connection);
     // What it was meant to be cannot be known; where the prototype's clients are served, they are told in their words.
     asked.legacy_v1 = asked.config->daemon.legacy_v1;
-    refuse(asked, deny(Code::bad_request, std::string(why)));
+    refuse(std::move(asked), deny(Code::bad_request, std::string(why)));
 }
 
-void Pipeline::refuse(const Asked& asked, const Denial& denial) {
+void Pipeline::refuse(Asked asked, const Denial& denial) {
     Response response;
     response.code = denial.code;
     response.error = asked.key != nullptr ? denial.detail : std::string(name_of(denial.code));
@@ -423,9 +424,9 @@ void Pipeline::refuse(const Asked& asked, const Denial& denial) {
     record.code = denial.code;
     record.rule = denial.rule;
     record.error = denial.detail;
-    record.duration_ms = to_ms(now().boot - asked.received);
+    record.duration_ms = to_ms(boot_now() - asked.received);
     response.audit_seq = recorder_.record(record, Urgency::denial);
-    recorder_.then([this, asked, response](bool recorded) mutable {
+    recorder_.then([this, asked = std::move(asked), response = std::move(response)](bool recorded) mutable {
         if (!recorded) response.audit_seq.reset();
         answer(asked, std::move(response));
     });
@@ -434,7 +435,7 @@ void Pipeline::refuse(const Asked& asked, const Denial& denial) {
 audit::Record Pipeline::record_of(const Asked& asked) const {
     audit::Record record;
     record.event = audit::EventType::decision;
-    record.peer = asked.shown_peer;
+    record.peer = asked.shown->fields();
     if (asked.caller != nullptr) record.caller = asked.caller->name.str();
     if (asked.request.id.empty()) return record;
     record.request_id = asked.request.id.str();
@@ -453,24 +454,28 @@ void Pipeline::answer(const Asked& asked, Response response) {
     response.request_id = asked.request.id.empty() ? "unknown" : asked.request.id.str();
     if (response.result.size() > protocol::kMaxResult) response.result = R"({"truncated":true})";
     if (response.error) response.error = printable_line(*response.error, protocol::kMaxError);
-    if (response.duration_ms == 0) response.duration_ms = to_ms(now().boot - asked.received);
+    if (response.duration_ms == 0) response.duration_ms = to_ms(boot_now() - asked.received);
     const std::string bytes = protocol::write_response(response);
-    send_bytes(asked, bytes, false);
+    if (asked.legacy_v1)
+        ports_.send_answer(asked.connection, protocol::write_response_v1(response, asked.request.action.str()));
+    else ports_.send_answer(asked.connection, protocol::frame_response(bytes, asked.key.get(), asked.mac_hex));
     if (!asked.remembered) return;
-    journal_.finish(asked.caller->name, asked.request.id, bytes, now().boot);
+    journal_.finish(asked.caller->name, asked.request.id, bytes, boot_now());
+    if (waiting_.empty()) return;
     const auto waiting = waiting_.extract(key_of(asked));
     if (waiting.empty()) return;
-    for (const auto& again : waiting.mapped()) send_bytes(again, bytes, true);
+    for (const auto& again : waiting.mapped()) send_again(again, bytes);
 }
 
-void Pipeline::send_bytes(const Asked& asked, std::string_view response, bool again) {
+/// A recorded answer, for the same request on this connection.
+void Pipeline::send_again(const Asked& asked, std::string_view response) {
     if (asked.legacy_v1) {
         const auto read = protocol::parse_response(response);
         return ports_.send_answer(
             asked.connection, read ? protocol::write_response_v1(*read, asked.request.action.str()) : std::string());
     }
-    const std::string bytes = again ? protocol::mark_replayed(response) : std::string(response);
-    ports_.send_answer(asked.connection, protocol::frame_response(bytes, asked.key.get(), asked.mac_hex));
+    ports_.send_answer(asked.connection,
+                       protocol::frame_response(protocol::mark_replayed(response), asked.key.get(), asked.mac_hex));
 }
 
 }  // namespace luminous_healing::executor

@@ -96,7 +96,7 @@ private:
     /// A request on its way.
     struct Asked {
         ConnectionId connection;
-        audit::PeerFields shown_peer;
+        std::shared_ptr<ShownPeer> shown;
         protocol::Peer peer;
         bool legacy_v1 = false;
         std::shared_ptr<const policy::Config> config;  // in force when it was asked, also after a reload
@@ -129,13 +129,13 @@ private:
     void run(Asked asked, policy::Grant grant);
     void plan(const Asked& asked, policy::Grant grant);
 
-    void refuse(const Asked& asked, const policy::Denial& denial);
+    void refuse(Asked asked, const policy::Denial& denial);
     [[nodiscard]] static Job job_of(const Asked& asked, policy::Grant grant);
     void begin(RunId id, const Asked& asked, const policy::Grant& grant, const Expected<void>& ready);
     [[nodiscard]] Asked ask(ConnectionId id, Connection& connection) const;
     void finish_plan(const Running& running, const actions::Report& report);
     void answer(const Asked& asked, protocol::Response response);
-    void send_bytes(const Asked& asked, std::string_view response, bool again);
+    void send_again(const Asked& asked, std::string_view response);
     void confirm(const Asked& asked);
 
     [[nodiscard]] policy::Situation situation() const;

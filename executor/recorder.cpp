@@ -23,7 +23,7 @@ std::optional<std::int64_t> Recorder::record(const audit::Record& record, Urgenc
 }
 
 bool Recorder::admit(protocol::Code code, uid_t uid, const std::string& caller) {
-    if (folding_.admit(code, uid, caller, now().boot)) return true;
+    if (folding_.admit(code, uid, caller, boot_now())) return true;
     schedule_count();
     return false;
 }
@@ -45,7 +45,7 @@ void Recorder::schedule_count() {
 }
 
 void Recorder::record_suppressed(bool all) {
-    for (const auto& repeats : folding_.collect(now().boot, all)) {
+    for (const auto& repeats : folding_.collect(boot_now(), all)) {
         audit::Record counted;
         counted.event = audit::EventType::suppressed;
         counted.code = repeats.code;
@@ -77,7 +77,10 @@ bool Recorder::commit() {
 void Recorder::flush() {
     while (batch_has_records_ || !effects_.empty()) {
         const bool recorded = commit();
-        for (auto& effect : std::exchange(effects_, {})) effect(recorded);
+        auto effects = std::exchange(effects_, std::exchange(spare_, {}));  // an effect may come by here itself
+        for (auto& effect : effects) effect(recorded);
+        effects.clear();
+        spare_ = std::move(effects);
     }
 }
 

@@ -115,8 +115,8 @@ const Names kSockets{"connect",     "sendto",     "sendmsg",    "recvfrom", "rec
 /// The one socket that a worker of class `bus` has: connected, so that it can be sent nowhere else.
 const Names kMessages{"sendmsg", "sendto", "recvmsg", "recvfrom", "getsockopt"};
 
-/// The gate creates nothing: its sockets are handed to it.
-const Names kGate{"recvfrom", "recvmmsg", "sendto", "sendmmsg", "sendmsg", "fcntl", "getsockopt"};
+/// The gate creates nothing: its sockets are handed to it, and what it waits with is there before it is confined.
+const Names kGate{"epoll_ctl", "epoll_wait", "epoll_pwait", "recvfrom", "recvmmsg", "sendto", "sendmmsg"};
 
 /// What no healing command needs: power over the kernel, over other processes, new name spaces, (setsid, setpgid) a
 /// way out of the group by which it is ended, memory that outlives it, and the calls on modes and owners of files,
@@ -278,7 +278,7 @@ Expected<FilterProgram> command_filter(bool network) {
 Expected<FilterProgram> gate_filter() {
     const Context context = make_context(SCMP_ACT_KILL_PROCESS);
     if (context == nullptr) return fail("seccomp_init");
-    for (const auto& names : {kBasics, kWaiting, kGate}) {
+    for (const auto& names : {kBasics, kGate}) {
         if (auto ok = add(context.get(), SCMP_ACT_ALLOW, names); !ok) return tl::unexpected(ok.error());
     }
     return compile(context.get());

@@ -43,7 +43,7 @@ void write_action(JsonWriter& writer, const policy::ActionPolicy& action, const 
     const auto why = authority.unavailable.find(action.name);
     writer.begin_object().member("name", row.name).member("summary", row.summary).member_bool("allowed", true);
     writer.member("remaining",
-                  std::int64_t{limiter.remaining(policy::action_bucket(action.name), action.rate_limit, now().boot)});
+                  std::int64_t{limiter.remaining(policy::action_bucket(action.name), action.rate_limit, boot_now())});
     writer.member("limit", std::int64_t{action.rate_limit.limit});
     writer.member("window_ms", std::int64_t{action.rate_limit.window.count() / 1000});
     writer.key("unavailable");
@@ -65,7 +65,7 @@ std::string describe_daemon(const DaemonFacts& facts, const policy::Config& conf
     writer.begin_object();
     writer.member("version", LUMINOUS_VERSION).member("host", facts.host.name).member("boot_id", facts.host.boot_id);
     writer.member("pid", std::int64_t{facts.pid}).member("uid", std::int64_t{facts.uid});
-    writer.member("uptime_s", std::int64_t{(now().boot - facts.started).count() / 1'000'000});
+    writer.member("uptime_s", std::int64_t{(boot_now() - facts.started).count() / 1'000'000});
     writer.member("config", config.file).member("config_digest", config.digest);
     writer.member_bool("legacy_v1", config.daemon.legacy_v1);
     writer.key("capabilities").begin_array();

@@ -1,5 +1,8 @@
 #include "protocol/framing.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace luminous_healing::protocol {
 namespace {
 
@@ -7,41 +10,53 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; 
 
 }  // namespace
 
-void FrameSplitter::feed(std::string_view bytes) { buffer_ += bytes; }
+void FrameSplitter::feed(std::string_view bytes) {
+    buffer_.erase(0, std::exchange(begin_, 0));
+    buffer_ += bytes;
+}
 
-void FrameSplitter::scan(char c) {
-    if (in_string_) {
-        if (escaped_) escaped_ = false;
-        else if (c == '\\') escaped_ = true;
-        else if (c == '"') in_string_ = false;
-        return;
+/// How many bytes belong to the frame: all of them, or up to the one that ends it.
+std::size_t FrameSplitter::scan(std::string_view bytes) {
+    const char* at = bytes.data();
+    const char* const end = at + bytes.size();
+    for (; at != end; ++at) {
+        if (in_string_) {  // most of the bytes: nothing but the end of the string matters
+            if (!escaped_) at = std::find_if(at, end, [](char c) { return c == '"' || c == '\\'; });
+            if (at == end) break;
+            if (escaped_) escaped_ = false;
+            else if (*at == '\\') escaped_ = true;
+            else in_string_ = false;
+        } else if (*at == '"') {
+            in_string_ = true;
+        } else if (*at == '{' || *at == '[') {
+            ++depth_;
+        } else if ((*at == '}' || *at == ']') && --depth_ == 0) {
+            return static_cast<std::size_t>(at + 1 - bytes.data());
+        }
     }
-    if (c == '"') in_string_ = true;
-    else if (c == '{' || c == '[') ++depth_;
-    else if (c == '}' || c == ']') --depth_;
+    return bytes.size();
+}
+
+void FrameSplitter::skip_space() {
+    while (begin_ < buffer_.size() && is_space(buffer_[begin_])) ++begin_;
 }
 
 FrameSplitter::State FrameSplitter::poll() {
     if (depth_ == 0 && scanned_ > 0) return State::frame;  // announced before and not taken yet
     if (depth_ == 0) {
-        std::size_t skip = 0;
-        while (skip < buffer_.size() && is_space(buffer_[skip])) ++skip;
-        buffer_.erase(0, skip);
-        if (buffer_.empty()) return State::incomplete;
-        if (buffer_[0] != '{') return State::garbage;
+        skip_space();
+        if (buffered() == 0) return State::incomplete;
+        if (buffer_[begin_] != '{') return State::garbage;
     }
-    while (scanned_ < buffer_.size()) {
-        if (scanned_ >= kMaxFrame) return State::oversize;
-        scan(buffer_[scanned_++]);
-        if (depth_ == 0) return State::frame;
-    }
-    return State::incomplete;
+    const auto unseen = std::string_view(buffer_).substr(begin_ + scanned_);
+    scanned_ += scan(unseen.substr(0, kMaxFrame - scanned_));
+    if (depth_ == 0) return State::frame;
+    return scanned_ >= kMaxFrame && buffered() > scanned_ ? State::oversize : State::incomplete;
 }
 
-std::string FrameSplitter::take() {
-    std::string frame = buffer_.substr(0, scanned_);
-    buffer_.erase(0, scanned_);
-    scanned_ = 0;
+std::string_view FrameSplitter::next() {
+    const auto frame = std::string_view(buffer_).substr(begin_, scanned_);
+    begin_ += std::exchange(scanned_, 0);
     return frame;
 }
 

@@ -25,18 +25,21 @@ public:
     /// Scans on and says what is there. Cheap when nothing new was fed.
     [[nodiscard]] State poll();
 
-    /// The frame that poll() announced, removed from the buffer.
-    [[nodiscard]] std::string take();
+    /// The frame that poll() announced, taken out; the bytes are there until the next feed().
+    [[nodiscard]] std::string_view next();
+    [[nodiscard]] std::string take() { return std::string(next()); }
 
     /// Is a frame begun and not complete?
     [[nodiscard]] bool mid_frame() const noexcept { return depth_ > 0; }
-    [[nodiscard]] std::size_t buffered() const noexcept { return buffer_.size(); }
+    [[nodiscard]] std::size_t buffered() const noexcept { return buffer_.size() - begin_; }
 
 private:
-    void scan(char c);
+    void skip_space();
+    [[nodiscard]] std::size_t scan(std::string_view bytes);
 
     std::string buffer_;
-    std::size_t scanned_ = 0;  // bytes of buffer_ already looked at
+    std::size_t begin_ = 0;    // of the frame at hand in buffer_; what is before it has been taken
+    std::size_t scanned_ = 0;  // bytes of that frame already looked at
     std::size_t depth_ = 0;
     bool in_string_ = false;
     bool escaped_ = false;

@@ -12,7 +12,8 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-constexpr std::size_t kUsualMembers = 28;  // as many as a record has: room made once, not again and again
+constexpr std::size_t kMostExpected = 28;    // members, as many as a record has …
+constexpr std::size_t kBytesOfAMember = 24;  // … and about the fewest of each: room made once, not again and again
 
 /// Walks a parsed document depth first and fills values in their place. The first error ends it.
 class Walker {
@@ -52,7 +53,7 @@ Walker::Problem Walker::object(ondemand::object source, std::size_t depth, Json&
     if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
     json.kind = Json::Kind::object;
     if (const auto e = raw_bytes(source, depth, json)) return e;
-    json.members.reserve(depth == 1 ? kUsualMembers : 4);
+    json.members.reserve(depth == 1 ? std::min(input_.size() / kBytesOfAMember + 1, kMostExpected) : 4);
     for (auto field : source) {
         JsonMember& member = json.members.emplace_back();
         std::string_view name;
@@ -144,10 +145,12 @@ const Json* Json::find(std::string_view name) const noexcept {
 
 Expected<Json> read_json_object(std::string_view input, std::size_t max_bytes) {
     if (input.size() > max_bytes) return fail("longer than " + std::to_string(max_bytes) + " bytes");
-    static ondemand::parser parser;  // reused: its buffers are the only large allocation here
-    const simdjson::padded_string padded(input);
+    static ondemand::parser parser;  // reused, as is the copy: large allocations cost more than small documents
+    static std::string padded;
+    padded.assign(input).append(simdjson::SIMDJSON_PADDING, ' ');
     ondemand::document document;
-    if (const auto e = parser.iterate(padded).get(document)) return explain(e);
+    const simdjson::padded_string_view view(padded.data(), input.size(), padded.size());
+    if (const auto e = parser.iterate(view).get(document)) return explain(e);
     ondemand::object root;
     if (const auto e = document.get_object().get(root)) return explain(e);
     Json json;
