@@ -32,6 +32,9 @@ CHAINS = {
     "decision_over_chain": "refusal recorded durably, over two plain processes that make a record before they answer",
     "command_over_chain": "/bin/true confined, over two plain processes that record, spawn it, record",
     "builtin_over_chain": "kill_process with its verification, over two plain processes that record, fork, record",
+    "sudo_over_chain": "sudo over those, connecting each time: the most that sudo_over_us could be",
+    "doas_over_chain": "doas, likewise",
+    "s6_over_chain": "s6-sudo, likewise",
     "prototype_over_relay": "the prototype's request answered in Python, over two plain processes that neither read nor "
                             "record: the most that prototype_over_us could be",
 }

@@ -144,16 +144,26 @@ def throughput(where, n, seen):
 
 def peers(where, n, seen):
     """/bin/true as another user. Ours gets a connection for each request, as a client program would make it; beside it
-    healctl, which is started for each like the others."""
-    with Served(where, actions_config()) as ours, Peers(where) as others:
+    healctl, which is started for each like the others, and plain processes that record, spawn and record."""
+    record = os.path.join(where, "record")
+    with Served(where, actions_config()) as ours, contextlib.ExitStack() as beside:
+        done = ours.answer_to("true")
+        with open(record, "wb") as file:
+            file.write(ours.record(event="outcome"))
+        others = beside.enter_context(Peers(where))
+        chain = beside.enter_context(Relay(where, done, record, ["/bin/true"]))
         key = os.path.join(ours.d.key_folder, "tester")
         results = rounds(n, {
             "command, connecting": lambda: ours.latency("true", n["peer"], connect_each=True, **DONE),
+            "relay that records, spawns, records, connecting":
+                lambda: ours.latency("true", n["peer"], chain.socket, connect_each=True, **DONE),
             "healctl run": lambda: spawn(n["peer"], HEALCTL, "--socket", ours.d.socket_path, "--caller", "tester",
                                          "--key-file", key, "run", "--no-stream", "true"),
             **others.contestants(n["peer"])}, seen, turns=n["peer"])
-    keys = {"sudo_over_us": "sudo", "doas_over_us": "doas", "s6_over_us": "s6-sudo"}
-    return {key: ratios(results, [name], ["command, connecting"]) for key, name in keys.items() if name in results}
+    keys = {"sudo": "sudo", "doas": "doas", "s6": "s6-sudo"}
+    beside_whom = {"us": "command, connecting", "chain": "relay that records, spawns, records, connecting"}
+    return {f"{key}_over_{whom}": ratios(results, [name], [one])
+            for key, name in keys.items() if name in results for whom, one in beside_whom.items()}
 
 
 class PrototypeServer:
