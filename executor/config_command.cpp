@@ -90,6 +90,34 @@ bool is_launcher(const std::string& program) {
     return std::find(kLaunchers.begin(), kLaunchers.end(), name) != kLaunchers.end();
 }
 
+/// Follows a command's arguments and tells whether the next one says what is run, by any of the programs named.
+class ProgramWatch {
+public:
+    explicit ProgramWatch(const std::string& program) { begin(program); }
+    void pass(const std::string& argument) {
+        if (argument == "-exec" || argument == "-execdir" || argument == "-ok" || argument == "-okdir") {  // find(1)
+            paths_to_come_ = std::max(paths_to_come_, 1);
+        } else if (argument.starts_with('/')) {
+            if (is_launcher(argument)) return begin(argument);
+            paths_to_come_ = std::max(paths_to_come_ - 1, 0);
+        }
+    }
+    [[nodiscard]] bool program_is_open() const { return paths_to_come_ > 0; }
+    [[nodiscard]] const std::string& launcher() const { return launcher_; }
+
+private:
+    /// These name a file of their own before the program.
+    void begin(const std::string& program) {
+        if (!is_launcher(program)) return;
+        constexpr std::array<std::string_view, 5> kFileFirst{"chroot", "flock", "script", "strace", "xargs"};
+        const auto name = std::string_view(program).substr(program.rfind('/') + 1);
+        paths_to_come_ = std::find(kFileFirst.begin(), kFileFirst.end(), name) != kFileFirst.end() ? 2 : 1;
+        launcher_ = program;
+    }
+    int paths_to_come_ = 0;  // absolute paths that must stand before a parameter may
+    std::string launcher_;
+};
+
 class CommandReader {
 public:
     CommandReader(Table& table, policy::ActionPolicy& action, Reading& reading)
@@ -159,17 +187,17 @@ std::vector<std::string> CommandReader::arguments(const std::string& key) {
     const auto entries = table_.texts(key, Table::WhenEmpty::refuse);
     if (!entries) return {};
     program(key, entries->front());
-    bool names_a_file = false;
+    ProgramWatch watch(entries->front().text);
     std::vector<std::string> result;
     for (const auto& entry : *entries) {
         const bool first = &entry == &entries->front();
         if (!first) placeholder(key, entry);
-        if (!first && !names_a_file && is_launcher(entries->front().text) && !placeholder_in(entry.text).empty())
+        if (!first && watch.program_is_open() && !placeholder_in(entry.text).empty())
             problem(key, entry.line,
-                    quoted(entries->front().text) + " runs what its arguments say, so {" + placeholder_in(entry.text) +
+                    quoted(watch.launcher()) + " runs what its arguments say, so {" + placeholder_in(entry.text) +
                         "} would choose a program. Write the absolute "
                         "path of a program or script before it");
-        names_a_file = names_a_file || (!first && entry.text.starts_with('/'));
+        if (!first) watch.pass(entry.text);
         result.push_back(entry.text);
     }
     return result;

@@ -36,7 +36,8 @@ char* map_region(std::size_t size) {
         ::munmap(region, size);
         return nullptr;
     }
-    if (::mlock(region, size) != 0) arena.locked = false;
+    // Each page from its first use on: most of a region is never used, and need not be in memory.
+    if (::mlock2(region, size, MLOCK_ONFAULT) != 0) arena.locked = false;
     return static_cast<char*>(region);
 }
 

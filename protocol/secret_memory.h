@@ -1,7 +1,7 @@
 #pragma once
 // Where keys live. All memory that OpenSSL allocates (prepared keys, digest states) comes from pages that are
 // MADV_DONTDUMP (never in a core file), MADV_WIPEONFORK (zero in every child: no worker and no gate ever holds a key)
-// and locked into RAM as far as RLIMIT_MEMLOCK allows. See madvise(2), mlock(2), CRYPTO_set_mem_functions(3).
+// and locked into RAM as far as RLIMIT_MEMLOCK allows. See madvise(2), mlock2(2), CRYPTO_set_mem_functions(3).
 
 #include "base/expected.h"
 

@@ -145,7 +145,8 @@ sleep 1000
         text = 'parameters.n = { type = "string", pattern = ".+" }\n'
         for command in (["{n}"], ["/bin/{n}"], ["/bin/sh", "{n}"], ["/bin/sh", "-c", "{n}"], ["/usr/bin/env", "{n}"],
                         ["/bin/bash", "-x", "{n}"], ["/usr/bin/python3", "{n}"], ["/usr/bin/nice", "{n}"],
-                        ["/usr/bin/xargs", "{n}"]):
+                        ["/usr/bin/xargs", "{n}"], ["/usr/bin/find", "/", "-exec", "{n}", ";"],
+                        ["/usr/bin/env", "/bin/sh", "-c", "{n}"], ["/usr/bin/flock", "/run/lock", "{n}"]):
             if not command[0].startswith("{") and "{" not in command[0] and not os.path.exists(command[0]):
                 continue
             for role in "command", "verify", "undo":

@@ -256,6 +256,26 @@ TEST_CASE("A06: an integer parameter of a command is not negative unless min say
     CHECK(config.actions.at(ActionName("x")).parameters.at(0).minimum == 0);
 }
 
+TEST_CASE("A41: a program that runs others takes parameters once it is said what it runs") {
+    const Machine machine;
+    const auto accepts = [&](const std::string& command) {
+        const std::string text =
+            "[callers.a]\nkey = \"good-key\"\nusers = [0]\nactions = [\"x\"]\n[actions.x]\ncommand = [" + command +
+            "]\nparameters.p = { type = \"integer\", min = 0 }\n";
+        return read_config(machine.write_config(text), machine.sources()).has_value();
+    };
+    CHECK(accepts(R"("/usr/bin/find", "/var/cache", "-mtime", "{p}", "-delete")"));
+    CHECK(accepts(R"("/usr/bin/find", "/var/cache", "-exec", "/bin/touch", "-d", "{p}", ";")"));
+    CHECK(accepts(R"("/bin/sh", "/bin/true", "{p}")"));
+    CHECK(accepts(R"("/usr/bin/env", "/usr/bin/nice", "/bin/true", "{p}")"));
+    CHECK(accepts(R"("/usr/bin/flock", "/run/lock", "/bin/true", "{p}")"));
+    CHECK_FALSE(accepts(R"("/usr/bin/find", "/", "-exec", "{p}", ";")"));
+    CHECK_FALSE(accepts(R"("/usr/bin/find", "/", "-name", "x", "-ok", "{p}", ";")"));
+    CHECK_FALSE(accepts(R"("/usr/bin/env", "/bin/sh", "-c", "{p}")"));
+    CHECK_FALSE(accepts(R"("/usr/bin/find", "/", "-exec", "/bin/sh", "-c", "{p}", ";")"));
+    CHECK_FALSE(accepts(R"("/usr/bin/flock", "/run/lock", "{p}")"));
+}
+
 TEST_CASE("what is allowed but dangerous is warned about with its line") {
     const Machine machine;
     const auto config = good_config(machine, vector_file("warnings.toml"));

@@ -116,7 +116,7 @@ private:
     }
     void make_programs() const {
         const auto bin = folder_ / "bin";
-        for (const auto* const name : {"podman", "resolvectl", "sh", "env", "python3.11", "logger"})
+        for (const auto* const name : {"podman", "resolvectl", "sh", "env", "python3.11", "logger", "find", "flock"})
             write(bin / name, "#!/bin/sh\n", 0755);
         write(bin / "not-executable", "", 0644);
         write(bin / "writable", "", 0775);
