@@ -51,13 +51,17 @@ struct Slot {
     }
 };
 
+/// The space for one descriptor has room for two, for alignment: the kernel gives as many as fit. All are taken, so
+/// that none is left open by whoever sends too many, and the last is kept.
 UniqueFd descriptor_in(msghdr& header) {
     UniqueFd found;
     for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(sizeof(int))) continue;
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
-        found.reset(fd);
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+        for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
+            found.reset(fd);
+        }
     }
     return found;
 }

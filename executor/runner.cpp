@@ -5,12 +5,14 @@
 #include "protocol/limits.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <utility>
 
 namespace luminous_healing::executor {
 
@@ -51,6 +53,7 @@ struct Runner::Run {
     std::string output;
     int status = 0;  // of waitid(2): the exit status, or the signal
     bool exited_normally = false;
+    bool confirmed = false;  // by its caller, at most once
     Code killed = Code::ok;  // timeout or cancelled, once we have decided to end it
     BootTime deadline;       // of the present stage
     EventSource report_io;
@@ -308,10 +311,13 @@ void Runner::finish(Run& run) {
     listener_.on_done(id, std::move(report));
 }
 
+/// Once for each run, and never waiting: a caller that confirms again and again must not fill the worker's socket.
 bool Runner::confirm(RunId id) {
     const auto found = runs_.find(id);
-    if (found == runs_.end() || !found->second->worker.control.valid()) return false;
-    return ::write(found->second->worker.control.get(), "y", 1) == 1;
+    if (found == runs_.end()) return false;
+    Run& run = *found->second;
+    if (run.stage != Stage::builtin || run.job.plan || std::exchange(run.confirmed, true)) return false;
+    return ::send(run.worker.control.get(), "y", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
 }
 
 bool Runner::is_busy(const std::string& target) const {

@@ -4,6 +4,7 @@
 #include "executor/report.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -62,14 +63,17 @@ int away(int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); }
 /// else. Sources are first moved out of the way of their targets.
 void arrange_descriptors(int report, int control) {
     const int null = away(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    const int error = errno;
-    report = away(report);
-    control = away(control);
+    const int away_report = null < 0 ? -1 : away(report);
+    const int away_control = away_report < 0 ? -1 : away(control);
+    if (away_control < 0) {  // else what lies at their numbers now, which is the executor's, would be used as theirs
+        const std::string why = std::string("its descriptors: ") + std::strerror(errno);
+        (void)write_all(report, encode_text(WorkerMessage::Kind::setup, why));
+        ::_exit(kSetupFailed);
+    }
     for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, standard);
-    ::dup3(report, kWorkerReport, O_CLOEXEC);
-    ::dup3(control, kWorkerControl, O_CLOEXEC);
+    ::dup3(away_report, kWorkerReport, O_CLOEXEC);
+    ::dup3(away_control, kWorkerControl, O_CLOEXEC);
     ::close_range(kWorkerControl + 1, ~0U, 0);
-    if (null < 0) give_up(std::string("open /dev/null: ") + std::strerror(error));  // else its input were ours
 }
 
 /// What rides along with the orders, in the order of these bits.
@@ -298,7 +302,8 @@ Expected<void> give_orders(Worker& worker, const Errand& errand) {
 
 void let_go(const Worker& worker, BootTime deadline) {
     const std::int64_t word = deadline.since_boot.count();
-    (void)::send(worker.control.get(), &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT);  // ended? That will be seen
+    if (::send(worker.control.get(), &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof word) return;
+    signal_group(worker, SIGKILL);  // it would wait for ever; if it has ended, that will be seen
 }
 
 Expected<Worker> start(const Orders& orders, BootTime deadline) {
@@ -314,9 +319,13 @@ Expected<Worker> start(const Orders& orders, BootTime deadline) {
     return worker;
 }
 
-void end_at_once(const Worker& worker) {
+void end_at_once(Worker& worker) {
+    constexpr int kPatienceMs = 1000;
+    worker.control.reset();
     signal_group(worker, SIGKILL);
-    ::waitpid(worker.pid, nullptr, 0);
+    pollfd ended{worker.pidfd.get(), POLLIN, 0};
+    if (worker.pidfd.valid()) (void)::poll(&ended, 1, kPatienceMs);
+    ::waitpid(worker.pid, nullptr, worker.pidfd.valid() ? WNOHANG : 0);
 }
 
 void signal_group(const Worker& worker, int signal) {

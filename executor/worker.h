@@ -84,8 +84,9 @@ void let_go(const Worker& worker, BootTime deadline);
 /// Hatches a worker, gives it these orders, and lets it go at once.
 [[nodiscard]] Expected<Worker> start(const Orders& orders, BootTime deadline);
 
-/// Kills it and waits for that, which does not take long.
-void end_at_once(const Worker& worker);
+/// Kills it and waits until it has ended, at most a second: one that has not been let go ends by itself too, where it
+/// cannot be killed for want of a process to do it.
+void end_at_once(Worker& worker);
 
 /// Sends the signal to the worker's whole process group, through a helper of its uid where ours may not.
 void signal_group(const Worker& worker, int signal);

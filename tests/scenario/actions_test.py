@@ -77,6 +77,25 @@ parameters.name = { type = "string", pattern = "[a-z]+" }
             hold.release()
             self.assertCode(connection.response(request), "ok")
 
+    def test_a_run_is_confirmed_once(self):
+        """A caller that confirms its own run 400 times is told so 399 times, and keeps nobody waiting."""
+        d = self.start("[actions.kill_process]")
+        deaf = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; read x"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE)
+        self.addCleanup(deaf.communicate)
+        self.addCleanup(deaf.kill)
+        deaf.stdout.readline()
+        request = d.request("kill_process", {"pid": deaf.pid}, stream=True)
+        with d.connect() as waiting, d.connect() as confirming:
+            waiting.send(request.frame)
+            while "waiting for" not in waiting.answer(request)["text"]:
+                pass
+            codes = [confirming.ask(d.request("confirm", {"request_id": request.id}))["code"] for _ in range(400)]
+            self.assertEqual(codes, ["ok"] + ["action_failed"] * 399)
+            self.assertTrue(daemon.is_alive(deaf.pid))
+            deaf.kill()
+            self.assertCode(waiting.response(request), "ok")
+
     def test_kill_process_guards_must_fit(self):
         """A guard (comm, start_time) that does not fit the process leaves it alone."""
         d = self.start("[actions.kill_process]")

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 import signal
 import subprocess
 
@@ -17,6 +18,10 @@ def proc(pid, name):
 
 def capabilities(pid, name="CapPrm"):
     return int(proc(pid, name)[0], 16)
+
+
+def few_processes():
+    resource.setrlimit(resource.RLIMIT_NPROC, (12, 12))
 
 
 CAP_KILL = 1 << 5
@@ -109,6 +114,23 @@ class Privileges(daemon.Scenario):
         held = {line.split()[0]: int(line.split()[1], 16) for line in lines[2:] if line}
         for name in "CapPrm:", "CapEff:", "CapBnd:":
             self.assertEqual(held[name], CAP_KILL, name)
+
+    def test_a_worker_that_nobody_can_kill_is_called_off(self):
+        """Of another user, without CAP_KILL, at the process limit: it ends, and the daemon waits for none."""
+        d = self.make(user="daemon", preexec_fn=few_processes)
+        d.log_was_harmed = True
+        d.configure('[actions.quick]\ncommand = ["/bin/true"]\nrun_as = "nobody"').start()
+        self.assertCode(d.ask("quick"), "ok")
+        while (spare := daemon.spare_of(d.pid)) is None:
+            pass  # the alarm of every scenario bounds this
+        fill = [subprocess.Popen(["/bin/sleep", "1000"], user="daemon") for _ in range(14)]
+        for process in fill:
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+        os.unlink(d.log_path)
+        self.assertCode(d.ask("quick"), "audit_unavailable")
+        self.assertDied(spare)
+        self.assertCode(d.ask("status"), "ok")
 
     def test_another_user_s_command_can_be_ended(self):
         """A33: at its timeout a command of another user is ended with its children, though the daemon has no CAP_KILL."""

@@ -1,6 +1,7 @@
 """The worker that waits without orders: when it is there, what it holds, and that nobody depends on it."""
 
 import os
+import resource
 import signal
 
 import daemon
@@ -9,6 +10,7 @@ import lost_log
 CONFIG = """
 [actions.mark]
 command = ["/bin/sh", "-c", "echo $$"]
+rate_limit = { limit = 100, window = "5min" }
 [actions.hold]
 command = ["/bin/cat", "{hold}"]
 """
@@ -98,6 +100,22 @@ class Spare(lost_log.LostLog):
         self.refused_without_running()
         self.assertFalse(daemon.is_alive(waiting))
         self.recovers()
+
+    def test_a_worker_without_descriptors_uses_none_of_the_executors(self):
+        """With as few descriptors as there are: the action runs or fails, and the daemon answers as before."""
+        self.d.ask("status")
+        opened = [int(fd) for fd in os.listdir(f"/proc/{self.d.pid}/fd")]
+        soft, hard = resource.prlimit(self.d.pid, resource.RLIMIT_NOFILE)
+        gate = self.d.gate_pid()
+        with self.d.connect() as connection:
+            for limit in range(max(opened) + 2, max(opened) + 16):
+                resource.prlimit(self.d.pid, resource.RLIMIT_NOFILE, (limit, hard))
+                answer = connection.ask(self.d.request("mark"))
+                self.assertIn(answer["code"], ("ok", "action_failed", "audit_unavailable"), answer)
+                self.d.ask("status")
+                resource.prlimit(self.d.pid, resource.RLIMIT_NOFILE, (soft, hard))
+                self.d.reload()  # the next worker is forked anew
+        self.assertEqual(self.d.gate_pid(), gate)
 
     def test_a_killed_executor_leaves_no_spare_worker(self):
         """It ends with the executor's end of its orders."""

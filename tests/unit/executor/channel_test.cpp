@@ -5,6 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+
 using namespace luminous_healing;
 using namespace luminous_healing::executor;
 
@@ -105,6 +110,37 @@ TEST_CASE("a descriptor arrives with its own message") {
     CHECK((*received)[1].fd.valid());
     CHECK_FALSE((*received)[2].fd.valid());
     CHECK((::fcntl((*received)[1].fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+TEST_CASE("A44: a message with more descriptors than one leaves none of them open") {
+    const Ends ends = make_ends();
+    const auto open_now = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                             std::filesystem::directory_iterator());
+    };
+    const auto before = open_now();
+    {
+        std::string bytes = numbered(1);
+        const std::array<int, 3> fds{0, 1, 2};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
+        iovec piece{bytes.data(), bytes.size()};
+        msghdr header{};
+        header.msg_iov = &piece;
+        header.msg_iovlen = 1;
+        header.msg_control = control.data();
+        header.msg_controllen = control.size();
+        cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof fds);
+        std::memcpy(CMSG_DATA(rights), fds.data(), sizeof fds);
+        REQUIRE(::sendmsg(ends.second.get(), &header, 0) == static_cast<ssize_t>(bytes.size()));
+        Inbox inbox;
+        const auto received = inbox.receive(ends.first.get());
+        REQUIRE(received);
+        CHECK((*received)[0].fd.valid());  // and the executor wants no message with one
+    }
+    CHECK(open_now() == before);
 }
 
 TEST_CASE("what does not fit stays, in its order, until there is room") {
