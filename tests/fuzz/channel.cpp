@@ -1,11 +1,14 @@
-// Messages of a gate that may have been taken over, as the executor receives them: through a real channel, as many
-// bytes as were sent or an error, and understood only when they are exactly what encode() would have written.
+// Packets of a gate that may have been taken over, as the executor receives them: through a real channel, taken apart
+// into messages that are together the bytes that were sent, each understood only when it is exactly what encode() would
+// have written.
 
 #include "executor/channel.h"
 
 #include "tests/fuzz/support.h"
 
 #include <cerrno>
+#include <string>
+#include <vector>
 
 using namespace luminous_healing;
 using namespace luminous_healing::fuzz;
@@ -19,16 +22,20 @@ std::pair<UniqueFd, UniqueFd>& channel() {
     return *made;
 }
 
-/// From the gate's end to the executor's.
-std::string passed_on(std::string_view bytes) {
+/// From the gate's end to the executor's, in one packet.
+std::vector<std::string> passed_on(std::string_view bytes) {
     static Outbox outbox;
     static Inbox inbox;
     outbox.add(std::string(bytes));
     must(outbox.flush(channel().second.get()).has_value(), "an empty channel takes a message");
     const auto received = inbox.receive(channel().first.get());
-    must(received && received->size() == 1, "one message arrives");
-    std::string arrived((*received)[0].bytes);
-    must(!(*received)[0].fd.valid(), "without a descriptor when none was sent");
+    must(received && !received->empty(), "at least one message arrives");
+    std::vector<std::string> arrived;
+    for (const auto& one : *received) {
+        must(!one.fd.valid(), "without a descriptor when none was sent");
+        must(!one.bytes.empty() || bytes.empty(), "only an empty packet has an empty message");
+        arrived.emplace_back(one.bytes);
+    }
     const auto more = inbox.receive(channel().first.get());
     must(!more && more.error().system_error == EAGAIN, "and no other");
     return arrived;
@@ -60,12 +67,15 @@ void check_round_trip(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto sent = text_of(data, size);
     check_round_trip(sent);
-    const std::string bytes = passed_on(sent);
-    must(bytes == sent, "what arrives is what was sent");
-    const auto message = decode(bytes);
-    if (!message) return 0;
-    must(message->type >= MessageType::connection && message->type <= MessageType::pong, "its type is one of ours");
-    for (const auto field : message->fields) must(lies_in(field, bytes), "its fields lie within it");
-    must(encode(*message) == bytes, "exactly one well-formed message, and nothing beside it");
+    std::string together;
+    for (const auto& bytes : passed_on(sent)) {
+        together += bytes;
+        const auto message = decode(bytes);
+        if (!message) continue;
+        must(message->type >= MessageType::connection && message->type <= MessageType::pong, "its type is one of ours");
+        for (const auto field : message->fields) must(lies_in(field, bytes), "its fields lie within it");
+        must(encode(*message) == bytes, "exactly one well-formed message, and nothing beside it");
+    }
+    must(together == sent, "what arrives is what was sent");
     return 0;
 }
