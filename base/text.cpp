@@ -60,8 +60,8 @@ std::size_t plain_prefix(std::string_view text) {
 constexpr std::array<signed char, 256> kHexValues = [] {
     std::array<signed char, 256> values{};
     values.fill(-1);
-    for (int i = 0; i < 10; ++i) values.at(static_cast<std::size_t>('0' + i)) = static_cast<signed char>(i);
-    for (int i = 0; i < 6; ++i) values.at(static_cast<std::size_t>('a' + i)) = static_cast<signed char>(10 + i);
+    for (std::size_t i = 0; i < 10; ++i) values.at('0' + i) = static_cast<signed char>(i);
+    for (std::size_t i = 0; i < 6; ++i) values.at('a' + i) = static_cast<signed char>(10 + i);
     return values;
 }();
 

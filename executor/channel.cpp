@@ -173,8 +173,8 @@ void Outbox::clear() {
 }
 
 Expected<void> Outbox::flush(int socket) {
-    std::array<Slot, Inbox::kMost> slots;
-    std::array<mmsghdr, Inbox::kMost> headers;
+    std::array<Slot, Inbox::kMost> slots;       // NOLINT(*-member-init): those that are used are written below
+    std::array<mmsghdr, Inbox::kMost> headers;  // NOLINT(*-member-init): likewise
     while (!packets_.empty()) {
         const std::size_t count = std::min(packets_.size(), slots.size());
         for (std::size_t i = 0; i < count; ++i) {
@@ -196,13 +196,14 @@ void Inbox::take_apart(std::string_view packet, UniqueFd fd) {
     do {
         const auto size = first_message(packet);
         received_.push_back({packet.substr(0, size), std::move(fd)});
+        fd = UniqueFd();  // it came with the first message
         packet.remove_prefix(size);
     } while (!packet.empty());
 }
 
 Expected<std::span<Inbox::Received>> Inbox::receive(int socket) {
-    std::array<Slot, kMost> slots;
-    std::array<mmsghdr, kMost> headers;
+    std::array<Slot, kMost> slots;       // NOLINT(*-member-init): written below
+    std::array<mmsghdr, kMost> headers;  // NOLINT(*-member-init): likewise
     for (std::size_t i = 0; i < kMost; ++i) {
         headers[i].msg_hdr = slots[i].header(buffers_.get() + i * kMaxMessage, kMaxMessage);
         headers[i].msg_hdr.msg_control = slots[i].control.data();
