@@ -77,10 +77,7 @@ bool Recorder::commit() {
 void Recorder::flush() {
     while (batch_has_records_ || !effects_.empty()) {
         const bool recorded = commit();
-        auto effects = std::exchange(effects_, std::exchange(spare_, {}));  // an effect may come by here itself
-        for (auto& effect : effects) effect(recorded);
-        effects.clear();
-        spare_ = std::move(effects);
+        for (auto& effect : std::exchange(effects_, {})) effect(recorded);
     }
 }
 

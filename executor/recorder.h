@@ -70,7 +70,6 @@ private:
     policy::AuditSync sync_;
     Folding folding_;
     std::vector<std::function<void(bool)>> effects_;
-    std::vector<std::function<void(bool)>> spare_;  // empty: the memory of earlier ones
     std::vector<audit::Record> unrecorded_;
     std::function<void()> on_epoch_;
     std::int64_t epoch_ = -1;
