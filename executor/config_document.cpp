@@ -2,9 +2,25 @@
 
 #include "base/text.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
+#include <vector>
+
+namespace {
+
+/// The parser lost its way: a document led it to a state that it takes for impossible ("[,name]" does so in 3.3.0).
+struct LostParser {};
+
+constexpr void take_for_granted(bool condition) {
+    if (!condition) throw LostParser();
+}
+
+}  // namespace
+
+// Left alone, what toml++ takes for granted ends the program, and with NDEBUG it is undefined behaviour (TOML_ASSUME in
+// toml++/impl/preprocessor.h). Here it is one more way to be no TOML. No other file includes the library.
+#undef NDEBUG
+#define TOML_ASSERT(condition) take_for_granted(static_cast<bool>(condition))
+#include <toml++/toml.h>
 
 namespace luminous_healing::executor {
 namespace {
@@ -25,6 +41,26 @@ int overlong_line(std::string_view text) {
 }
 
 int line_of(const toml::source_region& source) { return static_cast<int>(source.begin.line); }
+
+bool loses_the_parser(std::string_view text) {
+    try {
+        static_cast<void>(toml::parse(text));
+    } catch (const LostParser&) {
+        return true;
+    } catch (const toml::parse_error&) {  // what was cut from `text` may be missing
+    }
+    return false;
+}
+
+/// The number of the first line at which the parser gets lost in `text`. It reads in order, so each cut decides.
+int line_that_loses_the_parser(std::string_view text) {
+    std::vector<std::size_t> ends;  // of the lines, behind their newline
+    for (std::size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+        ends.push_back(at + 1);
+    const auto first = std::partition_point(ends.begin(), ends.end(),
+                                            [&](auto end) { return !loses_the_parser(text.substr(0, end)); });
+    return static_cast<int>(first - ends.begin()) + 1;
+}
 
 ConfigNode convert(const toml::node& node) {
     ConfigNode result;
@@ -85,6 +121,8 @@ tl::expected<ConfigNode, SyntaxProblem> parse_config_document(std::string_view t
         return convert(toml::parse(text));
     } catch (const toml::parse_error& error) {
         return problem(line_of(error.source()), "not valid TOML: " + printable_line(error.description(), 300));
+    } catch (const LostParser&) {
+        return problem(line_that_loses_the_parser(text), "not valid TOML: the parser cannot make sense of this line");
     } catch (const std::exception& error) {
         return problem(1, std::string("could not be read as TOML: ") + error.what());
     }

@@ -78,10 +78,7 @@ class Secret(attack.Attack):
     def test_A39_no_key_in_the_memory_of_a_built_in_worker(self):
         """A worker that is a fork of the executor, and never executed anything, has not inherited the key."""
         self.d.start()
-        deaf = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; exec sleep 1000"], stdout=subprocess.PIPE)
-        self.addCleanup(deaf.communicate)
-        self.addCleanup(deaf.kill)
-        deaf.stdout.readline()
+        deaf = self.deaf()
         request = self.d.request("kill_process", {"pid": deaf.pid}, stream=True)
         with self.d.connect() as connection:
             connection.send(request.frame)

@@ -78,11 +78,7 @@ class Workers(attack.Attack):
     def test_A30_a_built_in_worker_holds_its_row_and_nothing_else(self):
         """kill_process's worker has CAP_KILL, its target, /dev/null and the executor's ear and mouth; no log, no client."""
         d = self.start("[actions.kill_process]")
-        deaf = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; read x"], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE)
-        self.addCleanup(deaf.communicate)
-        self.addCleanup(deaf.kill)
-        deaf.stdout.readline()  # it does not hear TERM by now, so that the worker waits for its end
+        deaf = self.deaf()
         request = d.request("kill_process", {"pid": deaf.pid}, stream=True)
         with d.connect() as connection:
             connection.send(request.frame)

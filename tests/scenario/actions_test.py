@@ -79,12 +79,10 @@ parameters.name = { type = "string", pattern = "[a-z]+" }
 
     def test_a_run_is_confirmed_once(self):
         """A caller that confirms its own run 400 times is told so 399 times, and keeps nobody waiting."""
-        d = self.start("[actions.kill_process]")
-        deaf = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; read x"], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE)
-        self.addCleanup(deaf.communicate)
-        self.addCleanup(deaf.kill)
-        deaf.stdout.readline()
+        d = self.make()
+        hold = self.hold(d)
+        d.configure(f'[actions.kill_process]\n[actions.hold]\ncommand = ["/bin/cat", "{hold.path}"]').start()
+        deaf = self.deaf()
         request = d.request("kill_process", {"pid": deaf.pid}, stream=True)
         with d.connect() as waiting, d.connect() as confirming:
             waiting.send(request.frame)
@@ -95,6 +93,12 @@ parameters.name = { type = "string", pattern = "[a-z]+" }
             self.assertTrue(daemon.is_alive(deaf.pid))
             deaf.kill()
             self.assertCode(waiting.response(request), "ok")
+            command = d.request("hold")
+            waiting.send(command.frame)
+            hold.await_start()
+            self.assertCode(d.ask("confirm", {"request_id": command.id}), "action_failed")  # none hears of it
+            hold.release()
+            self.assertCode(waiting.response(command), "ok")
 
     def test_kill_process_guards_must_fit(self):
         """A guard (comm, start_time) that does not fit the process leaves it alone."""

@@ -414,6 +414,15 @@ class Scenario(unittest.TestCase):
         self.assertEqual(answer["success"], code == "ok", answer)
         return answer
 
+    def deaf(self):
+        """A process that does not hear TERM, so that the worker that sent it waits for its end."""
+        process = subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; echo deaf; read x"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        process.stdout.readline()  # it does not hear TERM by now
+        return process
+
     def assertDied(self, pid):
         self.assertFalse(is_alive(pid), f"process {pid} is still there")
 
