@@ -163,4 +163,21 @@ std::string_view trim(std::string_view text) {
     return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
+std::string with_controls_escaped(std::string_view json) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string text;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        const auto next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0U;
+        if (json[i] != '\xC2' || next < 0x80U || next > 0x9FU) {
+            text += json[i];
+            continue;
+        }
+        text += "\\u00";
+        text += kDigits[next >> 4U];
+        text += kDigits[next & 0xFU];
+        ++i;
+    }
+    return text;
+}
+
 }  // namespace luminous_healing

@@ -28,6 +28,9 @@ namespace luminous_healing {
 /// As printable(), on one line: newline and tab become a space.
 [[nodiscard]] std::string printable_line(std::string_view text, std::size_t max_bytes);
 
+/// The same JSON, safe to show: JSON allows U+0080 to U+009F in a string as they are, and a terminal obeys some.
+[[nodiscard]] std::string with_controls_escaped(std::string_view json);
+
 /// Is it printable ASCII alone, so that printable_line() would only cut it?
 [[nodiscard]] bool is_printable_line(std::string_view text);
 

@@ -122,7 +122,7 @@ std::string render_problem(const Response& r, const Look& look) {
 }
 
 ExitStatus deliver(const client::Answer& answer, std::string_view action, bool plan, const Globals& globals) {
-    if (globals.json) print(answer.raw + "\n");
+    if (globals.json) print(with_controls_escaped(answer.raw) + "\n");
     else print(render_answer(answer.response, action, plan, Look::of(1, globals.no_color)));
     (void)end_output();  // main() looks again; here it only has to come before what goes to standard error
     if (!globals.json) note(render_problem(answer.response, Look::of(2, globals.no_color)));

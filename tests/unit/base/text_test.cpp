@@ -104,3 +104,11 @@ TEST_CASE("a number is the whole text in plain decimal digits") {
     CHECK_FALSE(parse_integer<std::uint32_t>("-1"));
     CHECK_FALSE(parse_integer<int>(std::string_view("1\0", 2)));
 }
+
+TEST_CASE("JSON that is shown has no control character of two bytes left, and says the same") {
+    CHECK(with_controls_escaped("{\"a\":\"\xC2\x9B"
+                                "31m\xC2\x80\xC2\x9F\"}") == R"({"a":"\u009b31m\u0080\u009f"})");
+    const std::string as_it_was = "{\"a\":\"\xC2\xA0\xC3\xBC\xE2\x82\xAC\\u001b\"}";
+    CHECK(with_controls_escaped(as_it_was) == as_it_was);
+    CHECK(with_controls_escaped("\xC2") == "\xC2");
+}
