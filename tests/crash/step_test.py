@@ -76,9 +76,10 @@ class Step(daemon.Scenario):
         """The worker is the spare one, which the request will get: from before its orders to its end."""
         if name == "gate":
             return self.d.gate_pid()
-        while name == "worker" and daemon.spare_of(self.d.pid) is None:
-            pass  # it is forked when the executor has nothing else to do; setitimer bounds this
-        return daemon.spare_of(self.d.pid) if name == "worker" else self.d.pid
+        while name == "worker":  # it is forked when the executor has nothing else to do; setitimer bounds this
+            if (spare := daemon.spare_of(self.d.pid)) is not None:
+                return spare
+        return self.d.pid
 
     def killed_at(self, count, victim, cold=False):
         """One request under the stepper; its calls and whether the victim was killed at that boundary."""
@@ -90,7 +91,8 @@ class Step(daemon.Scenario):
         n = next(self.numbers)
         request = self.d.request("mark", {"n": n})
         stepper = Stepper(self.victim(victim), count)
-        self.assertTrue(stepper.attached)
+        if not stepper.attached:
+            self.fail(stepper.process.communicate()[1].decode())
         self.answers[n] = self.ask_until_answered(request)["code"]
         if count == 0:
             self.d.ask("status")  # what let the first answer leave has been seen to end by then

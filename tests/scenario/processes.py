@@ -36,8 +36,10 @@ def stands_by(pid, line):
 
 
 def spare_of(executor):
-    """The worker without orders that waits beside the executor, or nothing."""
-    return next((pid for pid in children_of(executor) if name_of(pid) == "healing-spare"), None)
+    """The worker without orders that waits beside the executor, or nothing. One that was killed while somebody traced it
+    is nobody's to reap before the tracer has ended, and waits no more."""
+    return next((pid for pid, (state, _) in children_of(executor).items()
+                 if state not in "ZX" and name_of(pid) == "healing-spare"), None)
 
 
 def descendants_of(pid, with_helpers=False):
