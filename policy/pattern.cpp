@@ -79,7 +79,7 @@ std::size_t signs_when_compiled(std::string_view expression) {
         i = next;
         if (c == '(') {
             groups.push_back(0);
-        } else if (c == ')') {
+        } else if (c == ')' && groups.size() > 1) {  // else it is a sign in "{ )", which regcomp(3) refuses
             last = std::max<std::size_t>(groups.back(), 1);
             groups.pop_back();
             groups.back() += last;

@@ -65,6 +65,11 @@ TEST_CASE("repetitions that multiply are refused before they take the memory") {
     CHECK(matches("((a+)+)+", "aaa"));
 }
 
+TEST_CASE("braces that hold brackets and parentheses are refused, however they are counted") {
+    for (const char* const expression : {"-{][2})x)|(b", "a{)}", "a{)})", "{[)}])", "(a{(})"})
+        CHECK_FALSE(Pattern::compile(expression).has_value());
+}
+
 TEST_CASE("an expression that is none is refused") {
     for (const auto* const text : {"", "[", "(", "a{2,1}", "*(", ")", ")|", "a)|(b"}) {
         CAPTURE(text);
