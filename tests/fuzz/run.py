@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Fuzzes: `./dev fuzz` builds the targets and calls this.
 
-    run.py [--time SECONDS] [--merge] [TARGET...]
+    run.py [--time SECONDS] [--seed NUMBER] [--merge] [TARGET...]
 
 Each target (all, when none is named) starts from its stored inputs and runs for the given time, two at once. What it
 finds on the way stays in build/fuzz/found/TARGET. An input that breaks a rule is made as small as it gets and stored
 beside the others in tests/fuzz/corpus/TARGET, where the test fuzz-TARGET fails until it is mended; then the status
-is 1. --merge fuzzes nothing: it takes what was found and reaches code that no stored input reaches into the corpus.
+is 1. Without --seed each run searches elsewhere; CI's searches the same way each time, so that it judges the change and
+not its luck. --merge fuzzes nothing: it takes what was found and reaches code that no stored input reaches into the
+corpus.
 """
 import argparse
 import concurrent.futures
@@ -58,13 +60,14 @@ def store(target: str, crash: Path) -> Path:
     return stored
 
 
-def fuzz(target: str, seconds: int) -> Dict[str, object]:
+def fuzz(target: str, seconds: int, seed: int) -> Dict[str, object]:
     crashes = BUILD / "crashes" / target
     crashes.mkdir(parents=True, exist_ok=True)
     for old in crashes.iterdir():
         old.unlink()
     before = len(list(found(target).iterdir()))
-    command = [str(program(target)), f"-max_total_time={seconds}", f"-dict={HERE / 'dict' / (target + '.dict')}",
+    command = [str(program(target)), f"-max_total_time={seconds}", f"-seed={seed}",
+               f"-dict={HERE / 'dict' / (target + '.dict')}",
                f"-artifact_prefix={crashes}/", "-print_final_stats=1", "-timeout=30", "-rss_limit_mb=2048",
                str(found(target)), str(corpus(target)), *map(str, ALSO.get(target, []))]
     run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -104,6 +107,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev fuzz", description="Fuzzes the targets of tests/fuzz.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(names))
     parser.add_argument("--time", type=int, default=60, metavar="SECONDS", help="for each target (60)")
+    parser.add_argument("--seed", type=int, default=0, metavar="NUMBER", help="of the search; 0: another each time (0)")
     parser.add_argument("--merge", action="store_true", help="take what was found into the stored inputs")
     asked = parser.parse_args()
     unknown = sorted(set(asked.targets) - set(names))
@@ -116,7 +120,7 @@ def main() -> int:
         return 0
     failed = False
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as two_at_once:
-        for result in two_at_once.map(lambda target: fuzz(target, asked.time), targets):
+        for result in two_at_once.map(lambda target: fuzz(target, asked.time, asked.seed), targets):
             tell(result)
             failed = failed or result["status"] != 0
     if not failed:
