@@ -224,7 +224,7 @@ void CommandReader::capabilities() {
 void CommandReader::writes() {
     const auto entries = table_.distinct_texts("writes", Table::WhenEmpty::accept);
     if (!entries) return;
-    const std::array<std::string, 4> guarded{reading_.config.file, reading_.config.audit.path,
+    const std::array<std::string, 4> guarded{reading_.file, reading_.config.audit.path,
                                              reading_.key_directory.value_or(reading_.sources.key_directory),
                                              action_.command->command.empty() ? "" : action_.command->command.front()};
     for (const auto& entry : *entries) {

@@ -104,7 +104,7 @@ void read_audit(const ConfigNode& node, Reading& reading) {
     Table table(node, "audit", reading.findings);
     auto& audit = reading.config.audit;
     if (auto path = table.absolute_path("path")) audit.path = std::move(*path);
-    if (audit.path == reading.config.file || audit.path == reading.config.daemon.socket)
+    if (audit.path == reading.file || audit.path == reading.config.daemon.socket)
         table.problem("path",
                       "is the configuration or the socket itself. Write a file of the log's own, in a folder of "
                       "its own, like /var/log/luminous-healing/audit.json");

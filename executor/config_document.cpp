@@ -55,7 +55,7 @@ bool loses_the_parser(std::string_view text) {
         static_cast<void>(toml::parse(text));
     } catch (const LostParser&) {
         return true;
-    } catch (const toml::parse_error&) {  // what was cut from `text` may be missing
+    } catch (const std::exception&) {  // what was cut from `text` may be missing
     }
     return false;
 }

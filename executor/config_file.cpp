@@ -24,10 +24,8 @@ Expected<std::string> absolute(const std::string& path) {
     return std::string(folder.data()) + "/" + path;
 }
 
-Expected<std::string> read_trusted(const std::string& path, const ConfigSources& sources) {
-    const auto full_path = absolute(path);
-    if (!full_path) return tl::unexpected(full_path.error());
-    const auto fd = open_trusted_file(*full_path, sources.check_owner);
+Expected<std::string> read_trusted(const std::string& full_path, const ConfigSources& sources) {
+    const auto fd = open_trusted_file(full_path, sources.check_owner);
     if (!fd) return tl::unexpected(fd.error());
     return read_all(fd->get(), kMaxFile);
 }
@@ -78,7 +76,8 @@ tl::expected<policy::Config, std::vector<ConfigProblem>> read_config(const std::
     const auto refused = [&](int line, const std::string& what) {
         return tl::unexpected(std::vector<ConfigProblem>{{path + ":" + std::to_string(line), what}});
     };
-    const auto bytes = read_trusted(path, sources);
+    const auto full_path = absolute(path);
+    const auto bytes = full_path ? read_trusted(*full_path, sources) : full_path;
     if (!bytes) return refused(1, "the configuration cannot be used: " + bytes.error().message);
     const auto document = parse_config_document(*bytes);
     if (!document) return refused(document.error().line, document.error().what);
@@ -91,7 +90,7 @@ tl::expected<policy::Config, std::vector<ConfigProblem>> read_config(const std::
     config.digest = to_hex({digest.data(), digest.size()});
     config.daemon.protected_units = policy::default_protected_units();
     Findings findings(path);
-    Reading reading{sources, findings, config};
+    Reading reading{sources, findings, config, *full_path};
     read_document(*document, reading);
     warn_of_unused_actions(*document, reading);
     if (findings.has_problems()) return tl::unexpected(findings.take_problems());

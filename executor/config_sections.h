@@ -18,6 +18,7 @@ struct Reading {
     const ConfigSources& sources;
     Findings& findings;
     policy::Config& config;
+    std::string file;                                    ///< the configuration's absolute path
     std::optional<std::string> key_directory = {};       ///< daemon.key_directory
     std::map<std::string, std::string> key_owners = {};  ///< key name to caller name
     std::set<std::string> used_actions = {};             ///< listed by some caller

@@ -25,7 +25,7 @@ FENCES = [
     ("simdjson", r"simdjson(\.h|/)", ["protocol/json_reader.cpp"]),
     ("RapidJSON", r"rapidjson/", ["protocol/json_writer.cpp"]),
     ("OpenSSL", r"openssl/", ["protocol/mac.cpp", "protocol/secret_memory.cpp", "audit/chain.cpp"]),
-    ("toml++", r"toml(\+\+/|\.hpp)", ["executor/config_*.cpp"]),
+    ("toml++", r"toml(\+\+/|\.hpp)", ["executor/config_document.cpp"]),
     ("libcap", r"sys/capability\.h", ["executor/privileges*.cpp", "executor/confinement*.cpp"]),
     ("sd-bus", r"systemd/sd-bus", ["actions/system_bus.cpp", "actions/bus_*"]),
     ("spdlog", r"(spdlog|fmt)/", ["executor/*", "healctl/*"]),

@@ -371,6 +371,19 @@ TEST_CASE("a configuration that is missing or a fifo or too long or not UTF-8 is
     CHECK(refusal(machine.write_config(std::string("[daemon]\0\n", 10))).find("not valid TOML") != std::string::npos);
 }
 
+TEST_CASE("the log is not the configuration itself, however that is named") {
+    const Machine machine;
+    const std::filesystem::path path = machine.write_config("[audit]\npath = \"" + machine.config_path() + "\"\n");
+    const auto before = std::filesystem::current_path();
+    std::filesystem::current_path(machine.folder());
+    for (const auto& name : {path, path.filename()}) {
+        const auto config = read_config(name, machine.sources());
+        REQUIRE_FALSE(config.has_value());
+        CHECK(config.error()[0].what.find("is the configuration or the socket itself") != std::string::npos);
+    }
+    std::filesystem::current_path(before);
+}
+
 TEST_CASE("keys are the trimmed text of their files in the order of the caller") {
     const Machine machine;
     const auto config = good_config(machine, vector_file("everything.toml"));
