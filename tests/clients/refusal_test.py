@@ -125,6 +125,17 @@ class Refusal(support.ClientScenario):
             self.assert_all_refuse(spoil)
             self.assertEqual(len(self.proxy.sent) - before, 5, spoil.__doc__)
 
+    def test_what_nobody_proved_drives_no_terminal(self):
+        """A refusal without a MAC, with a control character of two bytes: healctl --json shows it escaped."""
+        def refuse(line):
+            answer = {**support.wire.Answer(line).value, "success": False, "code": "bad_signature", "error": "\u009b31m"}
+            return json.dumps({"v": 2, "mac": None, "response": answer}, ensure_ascii=False).encode() + b"\n"
+
+        self.spoil = refuse
+        ran = self.healctl(self.d, "--json", "run", "--no-stream", "mark", socket_path=self.proxy.path)
+        self.assertIn("\\u009b31m", ran.stdout, ran)
+        self.assertNotIn("\u009b", ran.stdout)
+
     def test_the_answer_to_another_request_is_refused(self):
         """A true answer of this daemon to this caller, but to an earlier request."""
         earlier = []
