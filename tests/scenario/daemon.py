@@ -231,12 +231,13 @@ class Daemon:
 
     def kill9(self):
         """As if by the kernel's out-of-memory killer. Returns when its gate and its workers are gone too."""
+        ours = set(children_of(os.getpid()))
         others = set(descendants_of(self.pid, with_helpers=True))
         self.signal(signal.SIGKILL)
         self.process.wait()
-        for pid, (_, line) in children_of(os.getpid()).items():  # forked meanwhile, and ours now
-            if stands_by(pid, line) and os.getpgid(pid) != os.getpgrp():
-                others.add(pid)
+        # Forked meanwhile, and ours now. What a fork(2) cut short is still in our process group, and holds the socket.
+        others.update(pid for pid, (_, line) in children_of(os.getpid()).items()
+                      if pid not in ours and stands_by(pid, line))
         for pid in others:
             await_end(pid)
         self.wait()
@@ -447,8 +448,9 @@ class Scenario(unittest.TestCase):
                 continue
             if state != "Z":
                 strays[pid] = line
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+                kill_as(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # SIGCHLD has come first
+                os.waitpid(pid, 0)
         if strays and not self.strays_expected:
             self.fail(f"left behind: {strays}")
 
