@@ -293,8 +293,8 @@ Expected<void> give_orders(Worker& worker, const Errand& errand) {
         rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
         std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
     }
-    // The socket is empty and has room for some 200 KiB, more than a frame's parameters; defaults may make orders
-    // longer, which is EMSGSIZE. MSG_DONTWAIT all the same: nobody waits for a worker.
+    // The socket is empty and has room for some 200 KiB, more than a frame's parameters and the defaults that a
+    // configuration may have. MSG_DONTWAIT all the same: nobody waits for a worker.
     if (::sendmsg(worker.control.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return fail_errno("orders for a worker");
     (errand.command ? worker.output : worker.beside) = std::move(pipe->read);

@@ -41,6 +41,19 @@ parameters.name = { type = "string", pattern = "[a-z]+" }
             self.assertEqual(record["mode"], "run")
             self.assertEqual(len(record["chain"]), 64)
 
+    def test_the_longest_parameters_reach_the_program(self):
+        """A frame full of parameters and all the defaults that a configuration may have reach the command."""
+        given, left = [f"g{i}" for i in range(15)], [f"d{i}" for i in range(33)]
+        spec = '{ type = "string", pattern = "a*", max_length = 4000'
+        d = self.make('[actions.count]\ncommand = [\n"@WORK@/count",\n'
+                      + ",\n".join(f'"{{{name}}}"' for name in given + left) + "]\n"
+                      + "".join(f"parameters.{name} = {spec} }}\n" for name in given)
+                      + "".join(f'parameters.{name} = {spec}, default = "{"a" * 1900}" }}\n' for name in left))
+        self.script(d, "work/count", '#!/bin/sh\necho "$*" | wc -c\n')
+        d.start()
+        answer = self.assertCode(d.ask("count", {name: "a" * 4000 for name in given}), "ok")
+        self.assertEqual(answer["output"], f"{15 * 4001 + 33 * 1901}\n")
+
     def test_kill_process_ends_the_process(self):
         """kill_process ends exactly the process asked for and verifies that it is gone."""
         d = self.start("[actions.kill_process]")

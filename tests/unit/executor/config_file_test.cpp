@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kVectors = fs::path(TEST_VECTORS) / "config";
-
 std::vector<fs::path> files_in(const fs::path& folder) {
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(folder)) {
@@ -46,12 +44,6 @@ bool tells(const std::string& told, const std::string& file, const std::string& 
     return told.starts_with(place) && told.find(expected.substr(colon + 2), place.size()) != std::string::npos;
 }
 
-std::string listed(const std::vector<ConfigProblem>& problems) {
-    std::string text;
-    for (const auto& problem : problems) text += "\n  " + problem.where + ": " + problem.what;
-    return text;
-}
-
 /// What the daemon finds wrong: the configuration first, and when that is good, the keys.
 std::vector<ConfigProblem> problems_of(const Machine& machine, const std::string& text) {
     const auto config = read_config(machine.write_config(text), machine.sources());
@@ -59,19 +51,6 @@ std::vector<ConfigProblem> problems_of(const Machine& machine, const std::string
     const auto keys = read_keys(*config, machine.sources());
     return keys ? std::vector<ConfigProblem>{} : keys.error();
 }
-
-policy::Config good_config(const Machine& machine, const std::string& text) {
-    auto config = read_config(machine.write_config(text), machine.sources());
-    const std::string why = config ? "" : listed(config.error());
-    REQUIRE_MESSAGE(config.has_value(), why);
-    return *config;
-}
-
-std::string vector_file(const std::string& name) { return text_of(kVectors / "good" / name); }
-
-const char* const kOneCaller =
-    "[callers.a]\nkey = \"good-key\"\nusers = [0]\nactions = [\"clear_system_cache\"]\n"
-    "[actions.clear_system_cache]\n";
 
 }  // namespace
 
@@ -256,6 +235,26 @@ TEST_CASE("A06: an integer parameter of a command is not negative unless min say
     CHECK(config.actions.at(ActionName("x")).parameters.at(0).minimum == 0);
 }
 
+TEST_CASE("the defaults of an action fit into what a worker is told") {
+    const Machine machine;
+    const auto with_defaults = [](int count) {
+        std::string text =
+            "[callers.a]\nkey = \"good-key\"\nusers = [0]\nactions = [\"x\"]\n[actions.x]\n"
+            "command = [\"/usr/bin/podman\"";
+        for (int i = 0; i < count; ++i) text += ",\n\"{p" + std::to_string(i) + "}\"";
+        text += "]\n";
+        for (int i = 0; i < count; ++i)
+            text += "parameters.p" + std::to_string(i) +
+                    " = { type = \"string\", pattern = \"a*\", max_length = 4000, " + "default = \"" +
+                    std::string(1900, 'a') + "\" }\n";
+        return text;
+    };
+    CHECK(problems_of(machine, with_defaults(34)).empty());
+    const auto problems = problems_of(machine, with_defaults(35));
+    REQUIRE(problems.size() == 1);
+    CHECK(problems[0].what.find("x.parameters: the defaults with their names are 67") != std::string::npos);
+}
+
 TEST_CASE("A41: a program that runs others takes parameters once it is said what it runs") {
     const Machine machine;
     const auto accepts = [&](const std::string& command) {
@@ -382,79 +381,6 @@ TEST_CASE("the log is not the configuration itself, however that is named") {
         CHECK(config.error()[0].what.find("is the configuration or the socket itself") != std::string::npos);
     }
     std::filesystem::current_path(before);
-}
-
-TEST_CASE("keys are the trimmed text of their files in the order of the caller") {
-    const Machine machine;
-    const auto config = good_config(machine, vector_file("everything.toml"));
-    const auto keys = read_keys(config, machine.sources());
-    const std::string why = keys ? "" : listed(keys.error());
-    REQUIRE_MESSAGE(keys.has_value(), why);
-    CHECK(keys->size() == 2);
-    CHECK(keys->at(CallerName("monitor")) ==
-          std::vector<std::string>{Machine::key_text("good-key"), Machine::key_text("other-key")});
-    CHECK(keys->at(CallerName("admin")) == std::vector<std::string>{Machine::key_text("third-key")});
-}
-
-TEST_CASE("a key is taken from the credentials directory first and from the key directory otherwise") {
-    const Machine machine;
-    const auto config = good_config(machine, vector_file("everything.toml"));
-    auto sources = machine.sources();
-    const auto credentials = machine.folder() / "credentials";
-    fs::create_directory(credentials);
-    const std::string loaded(40, 'k');
-    machine.write(credentials / "good-key", loaded + "loaded-by-systemd\n", 0400);
-    sources.credentials_directory = credentials.string();
-    const auto keys = read_keys(config, sources);
-    REQUIRE(keys.has_value());
-    CHECK(keys->at(CallerName("monitor")) ==
-          std::vector<std::string>{loaded + "loaded-by-systemd", Machine::key_text("other-key")});
-}
-
-TEST_CASE("daemon.key_directory takes the place of the default one") {
-    const Machine machine;
-    const auto config =
-        good_config(machine, "[daemon]\nkey_directory = \"" + machine.sources().key_directory + "\"\n" + kOneCaller);
-    ConfigSources elsewhere = machine.sources();
-    elsewhere.key_directory = "/nonexistent";
-    const auto keys = read_keys(config, elsewhere);
-    REQUIRE(keys.has_value());
-    CHECK(keys->at(CallerName("a")) == std::vector<std::string>{Machine::key_text("good-key")});
-    elsewhere.credentials_directory = machine.folder().string();
-    machine.write(machine.folder() / "good-key", "a credential comes before any key directory\n", 0400);
-    CHECK(read_keys(config, elsewhere)->at(CallerName("a")).at(0) == "a credential comes before any key directory");
-}
-
-TEST_CASE("a key directory that others can change is refused") {
-    const Machine machine;
-    const auto config = good_config(machine, kOneCaller);
-    REQUIRE(::chmod(machine.sources().key_directory.c_str(), 0777) == 0);
-    const auto keys = read_keys(config, machine.sources());
-    REQUIRE_FALSE(keys.has_value());
-    CHECK(keys.error().at(0).what.find("the key directory cannot be used") != std::string::npos);
-}
-
-TEST_CASE("a key file that its group may read is refused unless the group is root") {
-    if (::geteuid() != 0) return;  // only root can give a file away
-    const Machine machine;
-    const auto config = good_config(machine, kOneCaller);
-    const auto path = fs::path(machine.sources().key_directory) / "good-key";
-    REQUIRE(::chmod(path.c_str(), 0440) == 0);
-    CHECK(read_keys(config, machine.sources()).has_value());
-    REQUIRE(::chown(path.c_str(), 0, 65534) == 0);
-    REQUIRE(::chmod(path.c_str(), 0440) == 0);
-    CHECK_FALSE(read_keys(config, machine.sources()).has_value());
-}
-
-TEST_CASE("no message about a key repeats any of it") {
-    const Machine machine;
-    for (const auto* const name : {"short-key", "guessable-key", "two-line-key", "copy-of-good-key"}) {
-        auto config = good_config(machine, vector_file("everything.toml"));
-        config.callers.at(CallerName("admin")).keys = {name};
-        const auto keys = read_keys(config, machine.sources());
-        REQUIRE_FALSE(keys.has_value());
-        CHECK(keys.error().at(0).what.find(Machine::key_text(name).substr(0, 12)) == std::string::npos);
-    }
 }
 
 TEST_CASE("the example configuration is good as it is shipped") {

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace luminous_healing::executor {
 
@@ -130,5 +131,28 @@ private:
 
     std::filesystem::path folder_;
 };
+
+/// Where the configurations lie that every reader of them must take, or refuse.
+inline const std::filesystem::path kVectors = std::filesystem::path(TEST_VECTORS) / "config";
+
+inline std::string vector_file(const std::string& name) { return text_of(kVectors / "good" / name); }
+
+/// A configuration that is good, whatever follows it.
+inline const char* const kOneCaller =
+    "[callers.a]\nkey = \"good-key\"\nusers = [0]\nactions = [\"clear_system_cache\"]\n"
+    "[actions.clear_system_cache]\n";
+
+inline std::string listed(const std::vector<ConfigProblem>& problems) {
+    std::string text;
+    for (const auto& problem : problems) text += "\n  " + problem.where + ": " + problem.what;
+    return text;
+}
+
+inline policy::Config good_config(const Machine& machine, const std::string& text) {
+    auto config = read_config(machine.write_config(text), machine.sources());
+    const std::string why = config ? "" : listed(config.error());
+    REQUIRE_MESSAGE(config.has_value(), why);
+    return *config;
+}
 
 }  // namespace luminous_healing::executor
