@@ -1,6 +1,7 @@
 // luminous-healingd(8). Reads the command line and the configuration, binds or adopts the socket, starts the gate
 // before any key is read, gives up what it does not need, and becomes the executor.
 
+#include "base/descriptors.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "executor/confinement.h"
@@ -17,8 +18,10 @@
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -288,10 +291,12 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (!open_standard_descriptors()) return 1;  // and nowhere to say so
     int status = 0;
     const auto options = parse_options(argc, argv, status);
     if (!options) return status;
     if (options->gate) ::_exit(run_gate());
+    close_descriptors_from(SD_LISTEN_FDS_START + std::max(sd_listen_fds(0), 0));
     start_logging(options->verbose);
     // First of all: the configuration's digest is OpenSSL's work too.
     if (auto installed = protocol::install_secret_memory(); !installed) return fail_start(installed.error().message);

@@ -42,6 +42,30 @@ class Environment(attack.Attack):
         self.assertEqual(victim.wait(), -15)
         self.assertNotIn("\x1b", d.journal())
 
+    def test_A01_neither_standard_descriptors_that_are_closed_nor_others_that_are_open_matter(self):
+        """Started without 0, 1 and 2, nothing else gets these numbers; what its starter left open is closed."""
+        d = self.make('[actions.a]\ncommand = ["/bin/true"]')
+        ours, left_open = os.pipe()
+        self.addCleanup(os.close, ours)
+        d.process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", daemon.BINARY, "--verbose",
+                                      "--config", d.config_path], stderr=subprocess.PIPE, env=d.environment(),
+                                     pass_fds=(left_open,))
+        os.close(left_open)
+        d.watch().await_notification("READY=1")
+        self.assertCode(d.ask("a"), "ok")
+        self.assertEqual(d.events("gate_lost"), [])
+        for pid in d.pid, d.gate_pid():
+            self.assertEqual([os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
+        self.assertEqual(os.read(ours, 1), b"")  # nobody has its other end any more
+
+    def test_A01_a_client_without_standard_output_writes_nothing_to_the_daemon(self):
+        """healctl started without 0, 1 and 2 ends well, and what it would have printed goes into no connection."""
+        d = self.make('[actions.a]\ncommand = ["/bin/true"]').start()
+        key = os.path.join(d.key_folder, d.CALLER)
+        subprocess.run(["/bin/sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", HEALCTL, "--socket", d.socket_path, "--caller",
+                        d.CALLER, "--key-file", key, "run", "a"], check=True)
+        self.assertEqual([r["code"] for r in d.events("decision")], ["ok"])
+
     def test_A01_programs_without_any_argument_end_in_order(self):
         """Executed with argc 0 daemon and client say what is wrong and end; variables are not taken for arguments."""
         for program in daemon.BINARY, HEALCTL:
