@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -27,7 +28,7 @@ struct Pattern::Compiled {
 
 namespace {
 
-constexpr std::size_t kMaxSigns = 5000;
+constexpr std::size_t kMaxSigns = 1000;
 
 /// Past the bracket expression that begins at `at`: in it every sign stands for itself, a first ] too.
 std::size_t after_brackets(std::string_view expression, std::size_t at) {
@@ -65,6 +66,54 @@ std::pair<std::size_t, std::size_t> repetitions(std::string_view expression, std
     return {std::max(least + 1, parse_integer<std::size_t>(inside.substr(comma + 1)).value_or(0)), end + 1};
 }
 
+/// A part of an expression up to the bracket that ends it: which of it may match nothing?
+struct Part {
+    bool alternative = false;  ///< one that has ended with a |
+    bool sequence = true;      ///< all of this one, but for `last`
+    std::optional<bool> last;  ///< the sign or group before, which may yet be repeated
+
+    void add(bool may_be_empty) {
+        sequence = sequence && last.value_or(true);
+        last = may_be_empty;
+    }
+    void end_alternative() {
+        alternative = alternative || (sequence && last.value_or(true));
+        sequence = true;
+        last.reset();
+    }
+};
+
+/// "(a*)+" says no more than "a*", and glibc's regcomp(3) takes time without bound for a few such in each other.
+bool repeats_what_may_be_empty(std::string_view expression) {
+    constexpr std::string_view kNothing = "bB<>`'";  // after a backslash: a place and no sign, in glibc
+    std::vector<Part> parts(1);
+    for (std::size_t i = 0; i < expression.size();) {
+        const char c = expression[i];
+        const std::size_t at = i;
+        i = c == '[' ? after_brackets(expression, i) : i + (c == '\\' ? 2 : 1);
+        if (c == '(') {
+            parts.emplace_back();
+        } else if (c == ')' && parts.size() > 1) {
+            parts.back().end_alternative();
+            const bool may_be_empty = parts.back().alternative;
+            parts.pop_back();
+            parts.back().add(may_be_empty);
+        } else if (c == '|') {
+            parts.back().end_alternative();
+        } else if (parts.back().last && (c == '*' || c == '+' || c == '?' || c == '{')) {
+            bool& last = *parts.back().last;
+            if (last && c != '?') return true;
+            last = last || c == '*' || c == '?' || expression.substr(at, 2) == "{0" || expression.substr(at, 2) == "{,";
+            if (c == '{') i = repetitions(expression, at).second;
+        } else {
+            const bool place =
+                c == '\\' && at + 1 < expression.size() && kNothing.find(expression[at + 1]) != std::string_view::npos;
+            parts.back().add(c == '^' || c == '$' || place);
+        }
+    }
+    return false;
+}
+
 /// regcomp(3) of glibc copies what is repeated, and copies of copies for repetitions in repetitions: some kilobytes for
 /// each sign in the end. How many there would be; no more than counted once there are too many.
 std::size_t signs_when_compiled(std::string_view expression) {
@@ -84,7 +133,7 @@ std::size_t signs_when_compiled(std::string_view expression) {
             groups.pop_back();
             groups.back() += last;
         } else if (c == '{' || c == '+') {
-            const std::size_t copies = last * (std::min(times, kMaxSigns) - (times > 0 ? 1 : 0));
+            const std::size_t copies = last * (std::min(times, kMaxSigns + 1) - (times > 0 ? 1 : 0));
             groups.back() += copies;
             last += copies;
         } else if (c != '*' && c != '?') {
@@ -108,6 +157,8 @@ Expected<Pattern> Pattern::compile(std::string_view expression) {
     }
     if (closes_what_it_has_not_opened(expression))
         return fail("a pattern with a ) that has no (; write \\) for the sign");
+    if (repeats_what_may_be_empty(expression))
+        return fail("a pattern that repeats what may be empty; write a* for (a*)+, and a{0,3} for (a?){3}");
     if (signs_when_compiled(expression) > kMaxSigns)
         return fail("a pattern whose repetitions multiply to more than " + std::to_string(kMaxSigns) +
                     " signs; bound the length by max_length instead");
