@@ -340,7 +340,8 @@ void Story::check_arguments(const Grant& grant) const {
         must(unit == "nginx.service" || unit == "sshd.service" || unit.ends_with(".timer") ||
                  (unit.starts_with("web-") && unit.ends_with(".service")),
              "the policy lists the unit");
-        must(!unit.starts_with("systemd-") && !unit.starts_with("luminous-healing"), "and it is not protected");
+        const bool ours = unit.starts_with("luminous-healing.") || unit.starts_with("luminous-healing-");
+        must(!unit.starts_with("systemd-") && !ours, "and it is not protected");
         must(grant.target() == "unit:" + unit, "one unit is one target");
     } else if (action == "kill_process") {
         must(arguments.integer("pid") >= 2 && arguments.integer("pid") <= 4194304, "a pid is one process");
