@@ -1,8 +1,7 @@
 #include "executor/duty.h"
 
-#include <cstdint>
-#include <cstring>
-#include <type_traits>
+#include "executor/bytes.h"
+
 #include <variant>
 
 namespace luminous_healing::executor {
@@ -10,53 +9,7 @@ namespace {
 
 enum class Type : char { text, integer, boolean };  // of an argument
 
-class Writer {
-public:
-    template <class T>
-    void number(T value) {
-        static_assert(std::is_trivially_copyable_v<T>);
-        bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);  // NOLINT(*-reinterpret-cast): its bytes
-    }
-    void text(std::string_view value) {
-        number(static_cast<std::uint32_t>(value.size()));
-        bytes_ += value;
-    }
-    [[nodiscard]] std::string take() { return std::move(bytes_); }
-
-private:
-    std::string bytes_;
-};
-
-/// After the first thing that is not there, everything is empty and whole() is false.
-class Reader {
-public:
-    explicit Reader(std::string_view bytes) : rest_(bytes) {}
-    template <class T>
-    T number() {
-        T value{};
-        const auto found = next(sizeof value);
-        if (found.size() == sizeof value) std::memcpy(&value, found.data(), sizeof value);
-        return value;
-    }
-    std::string text() { return std::string(next(number<std::uint32_t>())); }
-    [[nodiscard]] bool whole() const { return whole_; }
-    [[nodiscard]] bool at_end() const { return whole_ && rest_.empty(); }
-
-private:
-    std::string_view next(std::size_t size) {
-        if (size > rest_.size()) {
-            whole_ = false;
-            size = 0;
-        }
-        const auto found = rest_.substr(0, size);
-        rest_.remove_prefix(size);
-        return found;
-    }
-    std::string_view rest_;
-    bool whole_ = true;
-};
-
-void write_value(Writer& writer, const policy::ArgumentValue& value) {
+void write_value(ByteWriter& writer, const policy::ArgumentValue& value) {
     if (const auto* const text = std::get_if<std::string>(&value)) {
         writer.number(Type::text);
         writer.text(*text);
@@ -69,19 +22,19 @@ void write_value(Writer& writer, const policy::ArgumentValue& value) {
     }
 }
 
-policy::ArgumentValue read_value(Reader& reader) {
+policy::ArgumentValue read_value(ByteReader& reader) {
     switch (reader.number<Type>()) {
         case Type::integer: return reader.number<std::int64_t>();
         case Type::boolean: return reader.number<char>() != 0;
         case Type::text: break;
     }
-    return reader.text();
+    return std::string(reader.text());
 }
 
 }  // namespace
 
 std::string encode_duty(const Duty& duty) {
-    Writer writer;
+    ByteWriter writer;
     writer.number(duty.stage);
     writer.number(duty.plan);
     writer.number(duty.adopted);
@@ -100,19 +53,19 @@ std::string encode_duty(const Duty& duty) {
 }
 
 Expected<Duty> decode_duty(std::string_view bytes) {
-    Reader reader(bytes);
+    ByteReader reader(bytes);
     Duty duty;
     duty.stage = reader.number<Stage>();
     duty.plan = reader.number<char>() != 0;
     duty.adopted = reader.number<char>() != 0;
-    duty.action = ActionName(reader.text());
+    duty.action = ActionName(std::string(reader.text()));
     duty.request_id = reader.text();
     duty.credentials.uid = reader.number<uid_t>();
     duty.credentials.gid = reader.number<gid_t>();
     for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
         duty.credentials.groups.push_back(reader.number<gid_t>());
     for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left) {
-        auto name = reader.text();
+        std::string name(reader.text());
         auto value = read_value(reader);
         duty.arguments.set(std::move(name), std::move(value));
     }

@@ -1,8 +1,10 @@
 #include "executor/report.h"
 
 #include "base/text.h"
+#include "executor/bytes.h"
 #include "protocol/limits.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace luminous_healing::executor {
@@ -12,79 +14,48 @@ constexpr std::size_t kPrefix = 5;      // kind, length
 constexpr std::size_t kMaxFacts = 256;  // entries of a report
 constexpr std::size_t kMaxFact = 4096;  // bytes of a text fact
 constexpr std::size_t kMaxName = 64;    // bytes of a fact's name
+constexpr std::uint8_t kNoVerdict = 255;
 
-void put(std::string& out, std::string_view text) {
-    const auto length = static_cast<std::uint32_t>(text.size());
-    out.append(reinterpret_cast<const char*>(&length), sizeof length);
-    out += text;
+void write_fact(ByteWriter& writer, const std::string& name, const actions::FactValue& value) {
+    writer.text(name);
+    writer.number(static_cast<char>(value.index()));
+    if (const auto* const text = std::get_if<std::string>(&value)) return writer.text(*text);
+    writer.number(std::holds_alternative<bool>(value) ? static_cast<std::int64_t>(std::get<bool>(value))
+                                                      : std::get<std::int64_t>(value));
 }
 
-/// Takes values off the front; once something does not fit, everything after it is empty and ok is false.
-struct Taker {
-    std::string_view rest;
-    bool ok = true;
-
-    std::string_view bytes(std::size_t count) {
-        if (!ok || rest.size() < count) {
-            ok = false;
-            return {};
-        }
-        const auto taken = rest.substr(0, count);
-        rest.remove_prefix(count);
-        return taken;
-    }
-    template <class Int>
-    Int number() {
-        Int value{};
-        if (const auto raw = bytes(sizeof value); ok) std::memcpy(&value, raw.data(), sizeof value);
-        return value;
-    }
-    std::string text(std::size_t most) {
-        const auto raw = bytes(number<std::uint32_t>());
-        return printable(raw, most);
-    }
-};
-
-void put_fact(std::string& out, const std::string& name, const actions::FactValue& value) {
-    put(out, name);
-    out += static_cast<char>(value.index());
-    if (const auto* const text = std::get_if<std::string>(&value)) return put(out, *text);
-    const std::int64_t number = std::holds_alternative<bool>(value) ? static_cast<std::int64_t>(std::get<bool>(value))
-                                                                    : std::get<std::int64_t>(value);
-    out.append(reinterpret_cast<const char*>(&number), sizeof number);
-}
-
-void take_fact(Taker& taker, actions::Facts& facts) {
-    const std::string name = printable_line(taker.text(kMaxName), kMaxName);
-    const auto kind = taker.number<char>();
-    if (kind == 0) return facts.set(name, taker.text(kMaxFact));
-    const auto number = taker.number<std::int64_t>();
+void read_fact(ByteReader& reader, actions::Facts& facts) {
+    const std::string name = printable_line(reader.text(), kMaxName);
+    const auto kind = reader.number<char>();
+    if (kind == 0) return facts.set(name, printable(reader.text(), kMaxFact));
+    const auto number = reader.number<std::int64_t>();
     if (kind == 2) facts.set(name, number != 0);
     else facts.set(name, number);
 }
 
-std::optional<actions::Report> take_report(std::string_view bytes) {
-    Taker taker{bytes};
+std::optional<actions::Report> read_report(std::string_view bytes) {
+    ByteReader reader(bytes);
     actions::Report report;
-    const auto code = taker.number<std::uint8_t>();
-    const auto verdict = taker.number<std::uint8_t>();
+    const auto code = reader.number<std::uint8_t>();
+    const auto verdict = reader.number<std::uint8_t>();
     if (code > static_cast<std::uint8_t>(protocol::Code::interrupted)) return {};
     report.code = static_cast<protocol::Code>(code);
     if (verdict <= static_cast<std::uint8_t>(protocol::Verdict::unverifiable))
         report.verdict = static_cast<protocol::Verdict>(verdict);
-    report.output = taker.text(protocol::kMaxOutput);
-    if (taker.number<std::uint8_t>() != 0) report.error = taker.text(protocol::kMaxError);
-    const auto facts = taker.number<std::uint32_t>();
+    report.output = printable(reader.text(), protocol::kMaxOutput);
+    if (reader.number<std::uint8_t>() != 0) report.error = printable(reader.text(), protocol::kMaxError);
+    const auto facts = reader.number<std::uint32_t>();
     if (facts > kMaxFacts) return {};
-    for (std::uint32_t i = 0; i < facts && taker.ok; ++i) take_fact(taker, report.facts);
-    if (!taker.ok || !taker.rest.empty()) return {};
+    for (std::uint32_t i = 0; i < facts && reader.whole(); ++i) read_fact(reader, report.facts);
+    if (!reader.at_end()) return {};
     return report;
 }
 
 std::string frame(WorkerMessage::Kind kind, std::string_view payload) {
-    std::string out(1, static_cast<char>(kind));
-    put(out, payload);
-    return out;
+    ByteWriter writer;
+    writer.number(kind);
+    writer.text(payload);
+    return writer.take();
 }
 
 }  // namespace
@@ -92,17 +63,17 @@ std::string frame(WorkerMessage::Kind kind, std::string_view payload) {
 std::string encode_text(WorkerMessage::Kind kind, std::string_view text) { return frame(kind, text.substr(0, 4096)); }
 
 std::string encode_report(const actions::Report& report) {
-    std::string payload;
-    payload += static_cast<char>(report.code);
-    payload += report.verdict ? static_cast<char>(*report.verdict) : '\xFF';
-    put(payload, std::string_view(report.output).substr(0, protocol::kMaxOutput));
-    payload += static_cast<char>(report.error.has_value());
-    if (report.error) put(payload, std::string_view(*report.error).substr(0, protocol::kMaxError));
+    ByteWriter writer;
+    writer.number(static_cast<std::uint8_t>(report.code));
+    writer.number(report.verdict ? static_cast<std::uint8_t>(*report.verdict) : kNoVerdict);
+    writer.text(std::string_view(report.output).substr(0, protocol::kMaxOutput));
+    writer.number(report.error.has_value());
+    if (report.error) writer.text(std::string_view(*report.error).substr(0, protocol::kMaxError));
     const auto& facts = report.facts.all();
     const auto count = static_cast<std::uint32_t>(std::min(facts.size(), kMaxFacts));
-    payload.append(reinterpret_cast<const char*>(&count), sizeof count);
-    for (std::uint32_t i = 0; i < count; ++i) put_fact(payload, facts[i].first, facts[i].second);
-    return frame(WorkerMessage::Kind::report, payload);
+    writer.number(count);
+    for (std::uint32_t i = 0; i < count; ++i) write_fact(writer, facts[i].first, facts[i].second);
+    return frame(WorkerMessage::Kind::report, writer.take());
 }
 
 std::optional<WorkerMessage> ReportReader::next() {
@@ -119,7 +90,7 @@ std::optional<WorkerMessage> ReportReader::next() {
     message.kind = static_cast<WorkerMessage::Kind>(buffer_[0]);
     buffer_.erase(0, kPrefix + length);
     if (message.kind == WorkerMessage::Kind::report) {
-        auto report = take_report(payload);
+        auto report = read_report(payload);
         if (report) message.report = std::move(*report);
         broken_ = !report;
     } else if (message.kind == WorkerMessage::Kind::progress || message.kind == WorkerMessage::Kind::setup ||
