@@ -12,6 +12,7 @@ import report
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = {"sudo_over_us": "sudo", "doas_over_us": "doas", "s6_over_us": "s6-sudo"}
 NEEDED = {"status", "relay", "sync", "spawn", "fork", "decision", "command", "builtin", "64 clients, batch",
+          "bare status", "bare decision", "bare command", "bare builtin",
           "relay, 64 clients", "version 1", "version 1, prototype", "verify"}
 PATIENCE_S = 280
 

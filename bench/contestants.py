@@ -92,16 +92,18 @@ class Served:
 
 
 class Relay:
-    """bench_floors relay: the two plain processes of bench/relay.h. With a record the server makes it durable before it
-    answers; with a step too ("fork", or a program) it does that and makes it durable once more."""
+    """bench_floors relay: the two plain processes of bench/relay.h. With a file of callers the server reads, checks and
+    signs; with a record it makes that durable before it answers; with a step too ("fork", a program, or what is to be
+    done as a worker of ours would do it) it does that and makes the record durable once more."""
 
-    def __init__(self, where, answer, record=None, step=()):
+    def __init__(self, where, answer, record=None, step=(), callers=None):
         self.folder = tempfile.mkdtemp(prefix="r", dir=where)
         self.socket = os.path.join(self.folder, "s")
         self.answer = os.path.join(self.folder, "answer")
         with open(self.answer, "wb") as file:
             file.write(answer)
-        self.work = [os.path.join(self.folder, "log"), record, *step] if record else []
+        self.work = (["signing", callers] if callers else []) + (
+            [os.path.join(self.folder, "log"), record, *step] if record else [])
         self.process = None
 
     def __enter__(self):

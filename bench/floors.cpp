@@ -1,7 +1,10 @@
 // bench_floors WHAT: the least that the kernel asks for each part of a request, and what peers cost.
 //   relay SOCKET ANSWER-FILE              serves until standard input ends (bench/relay.h)
-//   … LOG RECORD-FILE                     and makes a record durable before each answer
+//   … signing CALLERS-FILE                reads and checks each request and signs each answer (bench/signing.h)
+//   … LOG RECORD-FILE                     makes a record durable before each answer
 //   … fork, or PROGRAM [ARGUMENT…]        and then does that, and makes another record durable
+//   … confined HIDDEN kill_process,       and then does that as a worker of ours does (bench/confined.h), and makes
+//     or confined HIDDEN USER PROGRAM…    another record durable
 //   sync FILE RECORD-FILE COUNT           appends the record and makes it durable, again and again
 //   spawn COUNT PROGRAM [ARGUMENT…]       posix_spawn(3) of a program and waiting for its end
 //   fork COUNT                            fork(2) of a child that ends at once, and waiting for it
@@ -10,7 +13,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "bench/confined.h"
 #include "bench/relay.h"
+#include "bench/signing.h"
 #include "bench/turns.h"
 
 #include <fcntl.h>
@@ -18,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -79,17 +86,41 @@ void measure_each(std::size_t count, const Work& work) {
     measure(kWarmUp, count, [&](std::size_t) { return time_of(work); });
 }
 
-/// What stands behind SOCKET and ANSWER-FILE: nothing; LOG and RECORD-FILE; and what is done between two records.
-void relay(int argc, char** argv) {
-    if (argc == 4) return serve_relay(argv[2], content(argv[3]));
-    const Log log(argv[4], content(argv[5]));
-    const std::string_view between = argc > 6 ? argv[6] : "";
-    serve_relay(argv[2], content(argv[3]), [&] {
-        log.append();
-        if (between.empty()) return;
-        if (between == "fork") fork_and_wait();
-        else spawn_and_wait(argv + 6);
-        log.append();
+/// What is done between two records.
+std::function<void(std::string_view frame)> step_of(char** words) {
+    const std::string_view what = words[0];
+    if (what == "fork") return [](std::string_view) { fork_and_wait(); };
+    if (what != "confined") return [words](std::string_view) { spawn_and_wait(words); };
+    if (words[1] == nullptr || words[2] == nullptr) give_up("confined HIDDEN WHAT");
+    const auto confined = std::make_shared<Confined>(words[1], words + 2);
+    return [confined](std::string_view frame) { confined->run(frame); };
+}
+
+/// The words from SOCKET on.
+void relay(char** words) {
+    const std::string path = words[0];
+    const std::string given = content(words[1]);
+    words += 2;
+    std::unique_ptr<Signing> signing;
+    if (words[0] != nullptr && words[1] != nullptr && words[0] == std::string_view("signing")) {
+        signing = std::make_unique<Signing>(content(words[1]), given);
+        words += 2;
+    }
+    std::unique_ptr<Log> log;
+    std::function<void(std::string_view frame)> step;
+    if (words[0] != nullptr && words[1] != nullptr) {
+        log = std::make_unique<Log>(words[0], content(words[1]));
+        if (words[2] != nullptr) step = step_of(words + 2);
+    }
+    std::string answer = given;
+    serve_relay(path, [&](std::string_view frame) -> std::string_view {
+        if (signing) answer = signing->answer(frame);
+        if (log) log->append();
+        if (step) {
+            step(frame);
+            log->append();
+        }
+        return answer;
     });
 }
 
@@ -97,8 +128,8 @@ void relay(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
-    if (what == "relay" && (argc == 4 || argc >= 6)) {
-        relay(argc, argv);
+    if (what == "relay" && argc >= 4) {
+        relay(argv + 2);
     } else if (what == "sync" && argc == 5) {
         const Log log(argv[2], content(argv[3]));
         measure_each(number(argv[4]), [&] { log.append(); });
@@ -109,7 +140,8 @@ int main(int argc, char** argv) {
         measure_each(number(argv[2]), fork_and_wait);
     } else {
         give_up(
-            "usage: bench_floors relay SOCKET ANSWER-FILE [LOG RECORD-FILE [fork | PROGRAM…]] | "
+            "usage: bench_floors relay SOCKET ANSWER-FILE [signing CALLERS-FILE] [LOG RECORD-FILE [fork | PROGRAM… | "
+            "confined HIDDEN (kill_process | USER PROGRAM…)]] | "
             "sync FILE RECORD-FILE COUNT | spawn COUNT PROGRAM… | fork COUNT");
     }
     return 0;

@@ -29,15 +29,15 @@ void send_message(int channel, std::uint64_t client, std::string_view bytes) {
 }
 
 /// The second process: answers each message, and ends with the channel.
-[[noreturn]] void serve(int channel, const std::string& answer, const std::function<void()>& work) {
+[[noreturn]] void serve(int channel, const Answer& answer) {
     static std::array<char, kMaxMessage> buffer;
     while (true) {
         const ssize_t n = ::read(channel, buffer.data(), buffer.size());
         if (n < static_cast<ssize_t>(sizeof(std::uint64_t))) ::_exit(n == 0 ? 0 : 1);
         std::uint64_t client = 0;
         std::memcpy(&client, buffer.data(), sizeof client);
-        if (work) work();
-        send_message(channel, client, answer);
+        send_message(channel, client,
+                     answer({buffer.data() + sizeof client, static_cast<std::size_t>(n) - sizeof client}));
     }
 }
 
@@ -145,7 +145,7 @@ UniqueFd listen_on(const std::string& path) {
 
 }  // namespace
 
-void serve_relay(const std::string& path, const std::string& answer, const std::function<void()>& work) {
+void serve_relay(const std::string& path, const Answer& answer) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) give_up("socketpair");
     UniqueFd listener = listen_on(path);
@@ -153,7 +153,7 @@ void serve_relay(const std::string& path, const std::string& answer, const std::
     if (server < 0) give_up("fork");
     if (server == 0) {
         ::close(ends[0]);
-        serve(ends[1], answer, work);
+        serve(ends[1], answer);
     }
     ::close(ends[1]);
     std::puts("ready");

@@ -29,12 +29,23 @@ TARGETS = {
 
 # The nearest that this machine lets a daemon of two processes come: no targets, but what those above are to be read by.
 CHAINS = {
+    "status_over_bare": "signed status, over two bare processes: they read and check the request, and sign the answer",
+    "bare_status_over_relay": "those over the relay: the least that status_over_relay could be",
+    "decision_over_bare": "refusal recorded durably, over bare processes that record too",
+    "bare_decision_over_floor": "those over relay + sync: the least that decision_over_floor could be",
+    "command_over_bare": "/bin/true confined, over bare processes that record, fork, confine and execute it, record",
+    "bare_command_over_spawn": "those over spawn + 2 sync + relay: what command_over_spawn is to be read by",
+    "builtin_over_bare": "kill_process, over bare processes that record, fork, confine, do its steps, record",
+    "bare_builtin_over_floor": "those over fork + 2 sync + relay: what builtin_over_floor is to be read by",
     "decision_over_chain": "refusal recorded durably, over two plain processes that make a record before they answer",
     "command_over_chain": "/bin/true confined, over two plain processes that record, spawn it, record",
     "builtin_over_chain": "kill_process with its verification, over two plain processes that record, fork, record",
     "sudo_over_chain": "sudo over those, connecting each time: the most that sudo_over_us could be",
     "doas_over_chain": "doas, likewise",
     "s6_over_chain": "s6-sudo, likewise",
+    "sudo_over_bare": "sudo over bare processes, connecting each time: the most with requests read and commands confined",
+    "doas_over_bare": "doas, likewise",
+    "s6_over_bare": "s6-sudo, likewise",
     "prototype_over_relay": "the prototype's request answered in Python, over two plain processes that neither read nor "
                             "record: the most that prototype_over_us could be",
 }

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import time
 
-from contestants import (DONE, FLOORS, FOLDED, PROTOTYPE_UIDS, ROOT, Peers, Relay, Served, actions_config, daemon,
-                         growing_config, many_callers_config, prototype_config, run_json, spawn)
+from contestants import (DONE, FLOORS, FOLDED, OTHER_USER, PROTOTYPE_UIDS, ROOT, Peers, Relay, Served, actions_config,
+                         daemon, growing_config, many_callers_config, prototype_config, run_json, spawn)
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 VERIFY = os.path.join(daemon.BUILD, "bench", "bench_verify")
@@ -79,42 +79,66 @@ def ratios(results, above, below):
 
 
 def requests(where, n, seen):
-    """One client, one request at a time: status, durable refusal, command, built-in action, each with its floors, and
-    beside plain processes that do the same steps in the same order."""
+    """One client, one request at a time: status, durable refusal, command, built-in action, each with its floors,
+    beside plain processes that do the same steps in the same order, and beside bare ones, which also read, sign and
+    confine."""
     record = os.path.join(where, "record")
     with Served(where, actions_config()) as ours, \
             Served(where, many_callers_config(CALLERS), callers=[f"c{i}" for i in range(CALLERS)]) as refuser, \
-            Relay(where, ours.answer_to("status")) as status_relay, contextlib.ExitStack() as plain:
-        refusal = refuser.answer_to("nonsense", caller="owner")
-        done = ours.answer_to("true")
+            contextlib.ExitStack() as beside:
+        status, done = ours.answer_to("status"), ours.answer_to("true")
+        refusal = refuser.answer_to("other", caller="c0")
         with open(record, "wb") as file:
             file.write(refuser.record(event="decision"))
-        relay, recording, running, forking = [
-            plain.enter_context(Relay(where, *rest)) for rest in
-            ((refusal,), (refusal, record), (done, record, ["/bin/true"]), (done, record, ["fork"]))]
-        victim = '{"pid":@VICTIM@,"signal":"KILL"}'
+
+        def plain(*what, **options):
+            return beside.enter_context(Relay(where, *what, **options)).socket
+
+        def bare(*what):
+            return plain(done, record, ["confined", ours.d.log_folder, *what], callers=ours.callers)
+
+        def status_of(socket=None):
+            return lambda: ours.latency("status", n["status"], socket, **DONE)
+
+        def decision(socket=None):
+            return lambda: refuser.latency("denial", n["decision"], socket, **REFUSED)
+
+        def command(socket=None):
+            return lambda: ours.latency("true", n["action"], socket, **DONE)
+
+        def builtin(socket=None):
+            return lambda: ours.latency("kill_process", n["action"], socket, **DONE,
+                                        parameters='{"pid":@VICTIM@,"signal":"KILL"}')
+
         results = rounds(n, {
-            "status": lambda: ours.latency("status", n["status"], **DONE),
-            "relay of status": lambda: ours.latency("status", n["status"], status_relay.socket, **DONE),
-            "decision": lambda: refuser.latency("denial", n["decision"], **REFUSED),
-            "relay": lambda: refuser.latency("denial", n["decision"], relay.socket, **REFUSED),
+            "status": status_of(),
+            "relay of status": status_of(plain(status)),
+            "bare status": status_of(plain(status, callers=ours.callers)),
+            "decision": decision(),
+            "relay": decision(plain(refusal)),
             "sync": lambda: [FLOORS, "sync", os.path.join(where, "synced"), record, str(n["decision"])],
-            "relay that records": lambda: refuser.latency("denial", n["decision"], recording.socket, **REFUSED),
-            "command": lambda: ours.latency("true", n["action"], **DONE),
+            "relay that records": decision(plain(refusal, record)),
+            "bare decision": decision(plain(refusal, record, callers=refuser.callers)),
+            "command": command(),
             "spawn": lambda: spawn(n["action"], "/bin/true"),
-            "relay that records, spawns, records": lambda: ours.latency("true", n["action"], running.socket, **DONE),
-            "builtin": lambda: ours.latency("kill_process", n["action"], parameters=victim, **DONE),
+            "relay that records, spawns, records": command(plain(done, record, ["/bin/true"])),
+            "bare command": command(bare(OTHER_USER, "/bin/true")),
+            "builtin": builtin(),
             "fork": lambda: [FLOORS, "fork", str(n["action"])],
-            "relay that records, forks, records": lambda: ours.latency("true", n["action"], forking.socket, **DONE),
+            "relay that records, forks, records": command(plain(done, record, ["fork"])),
+            "bare builtin": builtin(bare("kill_process")),
         }, seen)
-    twice_recorded = ["sync", "sync", "relay"]
-    return {"status_over_relay": ratios(results, ["status"], ["relay of status"]),
-            "decision_over_floor": ratios(results, ["decision"], ["relay", "sync"]),
-            "command_over_spawn": ratios(results, ["command"], ["spawn", *twice_recorded]),
-            "builtin_over_floor": ratios(results, ["builtin"], ["fork", *twice_recorded]),
-            "decision_over_chain": ratios(results, ["decision"], ["relay that records"]),
-            "command_over_chain": ratios(results, ["command"], ["relay that records, spawns, records"]),
-            "builtin_over_chain": ratios(results, ["builtin"], ["relay that records, forks, records"])}
+    floors = {"status": ("over_relay", ["relay of status"]), "decision": ("over_floor", ["relay", "sync"]),
+              "command": ("over_spawn", ["spawn", "sync", "sync", "relay"]),
+              "builtin": ("over_floor", ["fork", "sync", "sync", "relay"])}
+    found = {"decision_over_chain": ratios(results, ["decision"], ["relay that records"]),
+             "command_over_chain": ratios(results, ["command"], ["relay that records, spawns, records"]),
+             "builtin_over_chain": ratios(results, ["builtin"], ["relay that records, forks, records"])}
+    for name, (over, floor) in floors.items():
+        found[f"{name}_{over}"] = ratios(results, [name], floor)
+        found[f"{name}_over_bare"] = ratios(results, [name], [f"bare {name}"])
+        found[f"bare_{name}_{over}"] = ratios(results, [f"bare {name}"], floor)
+    return found
 
 
 def throughput(where, n, seen):
@@ -144,7 +168,7 @@ def throughput(where, n, seen):
 
 def peers(where, n, seen):
     """/bin/true as another user. Ours gets a connection for each request, as a client program would make it; beside it
-    healctl, which is started for each like the others, and plain processes that record, spawn and record."""
+    healctl, started for each like the others, and plain and bare processes that record, start it and record."""
     record = os.path.join(where, "record")
     with Served(where, actions_config()) as ours, contextlib.ExitStack() as beside:
         done = ours.answer_to("true")
@@ -152,16 +176,20 @@ def peers(where, n, seen):
             file.write(ours.record(event="outcome"))
         others = beside.enter_context(Peers(where))
         chain = beside.enter_context(Relay(where, done, record, ["/bin/true"]))
+        bare = beside.enter_context(Relay(where, done, record, ["confined", ours.d.log_folder, OTHER_USER, "/bin/true"],
+                                          callers=ours.callers))
         key = os.path.join(ours.d.key_folder, "tester")
         results = rounds(n, {
             "command, connecting": lambda: ours.latency("true", n["peer"], connect_each=True, **DONE),
             "relay that records, spawns, records, connecting":
                 lambda: ours.latency("true", n["peer"], chain.socket, connect_each=True, **DONE),
+            "bare command, connecting": lambda: ours.latency("true", n["peer"], bare.socket, connect_each=True, **DONE),
             "healctl run": lambda: spawn(n["peer"], HEALCTL, "--socket", ours.d.socket_path, "--caller", "tester",
                                          "--key-file", key, "run", "--no-stream", "true"),
             **others.contestants(n["peer"])}, seen, turns=n["peer"])
     keys = {"sudo": "sudo", "doas": "doas", "s6": "s6-sudo"}
-    beside_whom = {"us": "command, connecting", "chain": "relay that records, spawns, records, connecting"}
+    beside_whom = {"us": "command, connecting", "chain": "relay that records, spawns, records, connecting",
+                   "bare": "bare command, connecting"}
     return {f"{key}_over_{whom}": ratios(results, [name], [one])
             for key, name in keys.items() if name in results for whom, one in beside_whom.items()}
 
