@@ -166,16 +166,28 @@ std::string_view trim(std::string_view text) {
 std::string with_controls_escaped(std::string_view json) {
     constexpr std::string_view kDigits = "0123456789abcdef";
     std::string text;
+    const auto escape = [&](unsigned int character) {
+        text += "\\u";
+        for (unsigned int shift = 16; shift > 0; shift -= 4) text += kDigits[(character >> (shift - 4)) & 0xFU];
+    };
+    const auto byte = [&](std::size_t at) { return at < json.size() ? static_cast<unsigned char>(json[at]) : 0U; };
     for (std::size_t i = 0; i < json.size(); ++i) {
-        const auto next = i + 1 < json.size() ? static_cast<unsigned char>(json[i + 1]) : 0U;
-        if (json[i] != '\xC2' || next < 0x80U || next > 0x9FU) {
+        const unsigned int first = byte(i);
+        const unsigned int second = byte(i + 1);
+        const unsigned int last = second << 8U | byte(i + 2);
+        if (first < 0x20U) {
+            text += ' ';
+        } else if (first == 0x7FU) {
+            escape(first);
+        } else if (first == 0xC2U && second >= 0x80U && second <= 0x9FU) {
+            escape(second);
+            i += 1;
+        } else if (first == 0xE2U && ((last >= 0x80AAU && last <= 0x80AEU) || (last >= 0x81A6U && last <= 0x81A9U))) {
+            escape(0x2000U + ((second & 0x3FU) << 6U) + (last & 0x3FU));
+            i += 2;
+        } else {
             text += json[i];
-            continue;
         }
-        text += "\\u00";
-        text += kDigits[next >> 4U];
-        text += kDigits[next & 0xFU];
-        ++i;
     }
     return text;
 }

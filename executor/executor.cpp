@@ -247,6 +247,7 @@ void Executor::on_out_of_descriptors() {
 bool Executor::on_gate_message(const Message& message) {
     if (message.type == MessageType::closed) {
         connections_.remove(message.connection);
+        pipeline_->forget(message.connection);
         return true;
     }
     Connection* const connection = connections_.find(message.connection);
@@ -286,6 +287,7 @@ bool Executor::on_request(const Message& message, Connection& connection) {
 void Executor::on_gate_lost(const std::string& why) {
     ++gate_restarts_;
     connections_.clear();
+    if (pipeline_) pipeline_->forget_connections();
     log_error("the gate was lost: " + why);
     if (recorder_) record_event(EventType::gate_lost, object_with("why", why), why);
     // A gate that was lost soon after its start may be lost again: each time a little later, at most after a second.

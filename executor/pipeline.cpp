@@ -127,8 +127,8 @@ bool Pipeline::answer_again(const Asked& asked) {
     const auto recall = journal_.recall(asked.caller->name, asked.request.id, asked.mac);
     switch (recall.known) {
         case Known::no: return false;
-        case Known::answered: send_again(asked, recall.response); return true;
-        case Known::running: waiting_[key_of(asked)].push_back(asked); return true;
+        case Known::answered: send_again(repeat_of(asked), recall.response); return true;
+        case Known::running: waiting_[key_of(asked)].push_back(repeat_of(asked)); return true;
         case Known::lost:
             refuse(asked, deny(Code::interrupted,
                                "this request was executed; its answer is no longer kept, see the audit log"));
@@ -467,15 +467,27 @@ void Pipeline::answer(const Asked& asked, Response response) {
     for (const auto& again : waiting.mapped()) send_again(again, bytes);
 }
 
-/// A recorded answer, for the same request on this connection.
-void Pipeline::send_again(const Asked& asked, std::string_view response) {
-    if (asked.legacy_v1) {
-        const auto read = protocol::parse_response(response);
-        return ports_.send_answer(
-            asked.connection, read ? protocol::write_response_v1(*read, asked.request.action.str()) : std::string());
-    }
-    ports_.send_answer(asked.connection,
-                       protocol::frame_response(protocol::mark_replayed(response), asked.key.get(), asked.mac_hex));
+Pipeline::Repeat Pipeline::repeat_of(const Asked& asked) {
+    return {asked.connection, asked.legacy_v1, asked.request.action, asked.key, asked.mac_hex};
 }
+
+/// A recorded answer, for the same request on this connection.
+void Pipeline::send_again(const Repeat& again, std::string_view response) {
+    if (again.legacy_v1) {
+        const auto read = protocol::parse_response(response);
+        return ports_.send_answer(again.connection,
+                                  read ? protocol::write_response_v1(*read, again.action.str()) : std::string());
+    }
+    ports_.send_answer(again.connection,
+                       protocol::frame_response(protocol::mark_replayed(response), again.key.get(), again.mac_hex));
+}
+
+void Pipeline::forget(ConnectionId connection) {
+    for (auto& [key, repeats] : waiting_)
+        std::erase_if(repeats, [&](const Repeat& repeat) { return repeat.connection == connection; });
+    std::erase_if(waiting_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+void Pipeline::forget_connections() { waiting_.clear(); }
 
 }  // namespace luminous_healing::executor

@@ -85,6 +85,10 @@ public:
     /// Bytes that are no request: recorded and answered with `bad_request`.
     void refuse_malformed(std::string_view why, ConnectionId id, Connection& connection);
 
+    /// Its end, and with the gate the end of all: nobody is left who waits there for an answer.
+    void forget(ConnectionId connection);
+    void forget_connections();
+
     void on_progress(RunId run, protocol::EventKind kind, const std::string& text);
     void on_done(RunId run, const actions::Report& report);
 
@@ -108,6 +112,15 @@ private:
         std::string parameters = "{}";
         bool remembered = false;  // its id is in the journal
         BootTime received;
+    };
+
+    /// What is left of a request that waits for the answer to the same one: whoever repeats costs little.
+    struct Repeat {
+        ConnectionId connection;
+        bool legacy_v1 = false;
+        ActionName action;
+        KeyPointer key;
+        std::string mac_hex;
     };
     /// One that runs.
     struct Running {
@@ -135,7 +148,8 @@ private:
     [[nodiscard]] Asked ask(ConnectionId id, Connection& connection) const;
     void finish_plan(const Running& running, const actions::Report& report);
     void answer(const Asked& asked, protocol::Response response);
-    void send_again(const Asked& asked, std::string_view response);
+    [[nodiscard]] static Repeat repeat_of(const Asked& asked);
+    void send_again(const Repeat& again, std::string_view response);
     void confirm(const Asked& asked);
 
     [[nodiscard]] policy::Situation situation() const;
@@ -152,7 +166,7 @@ private:
     bool shutting_down_ = false;
     RunId next_run_ = 1;
     std::map<RunId, Running> running_;
-    std::unordered_map<std::string, std::vector<Asked>> waiting_;  // same request again, while the first is unanswered
+    std::unordered_map<std::string, std::vector<Repeat>> waiting_;  // same request again, while the first is unanswered
 };
 
 }  // namespace luminous_healing::executor

@@ -40,7 +40,7 @@ ExitStatus report_unreadable(const Error& error) {
 }
 
 std::string shown(const audit::StoredRecord& record, std::string_view line, bool json) {
-    return (json ? std::string(line) : audit::render(record)) + "\n";
+    return (json ? with_controls_escaped(line) : audit::render(record)) + "\n";  // who wrote it, nobody has proven
 }
 
 /// The log's own file, for what cannot be asked of a folder.

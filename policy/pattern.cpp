@@ -15,20 +15,39 @@
 
 namespace luminous_healing::policy {
 
+/// regexec(3) of glibc makes a state for each set of places that a value reaches, keeps it in the regex_t, and finds it
+/// more slowly the more there are: "[a-z]*-[a-z]{32}" took half a megabyte for each value of 256 bytes. So it is
+/// compiled anew after some text.
 struct Pattern::Compiled {
-    regex_t regex{};
-    Compiled() = default;
+    explicit Compiled(std::string expression) : anchored(std::move(expression)) {}
     Compiled(const Compiled&) = delete;
     Compiled& operator=(const Compiled&) = delete;
-    ~Compiled() {
-        if (ok) regfree(&regex);
+    ~Compiled() { drop(); }
+
+    int compile() {
+        drop();
+        const int error = regcomp(&regex, anchored.c_str(), REG_EXTENDED);
+        there = error == 0;
+        matched = 0;
+        return error;
     }
-    bool ok = false;
+    void drop() {
+        if (there) regfree(&regex);
+        there = false;
+    }
+
+    std::string anchored;
+    regex_t regex{};
+    bool there = false;
+    std::size_t matched = 0;  // bytes since it was compiled
 };
 
 namespace {
 
-constexpr std::size_t kMaxSigns = 1000;
+constexpr std::size_t kMaxBytes = 1000;    // of an expression
+constexpr std::size_t kMaxSigns = 1000;    // when what is repeated is written out
+constexpr std::size_t kMaxDepth = 32;      // of groups in groups: regcomp(3) is recursive
+constexpr std::size_t kRenewAfter = 4096;  // bytes of values
 
 /// Past the bracket expression that begins at `at`: in it every sign stands for itself, a first ] too.
 std::size_t after_brackets(std::string_view expression, std::size_t at) {
@@ -44,14 +63,41 @@ std::size_t after_brackets(std::string_view expression, std::size_t at) {
     return i + 1;
 }
 
-/// "a)|(b" would be an expression only between our anchors, and another one than was meant.
-bool closes_what_it_has_not_opened(std::string_view expression) {
+struct Shape {
+    bool closes_what_it_has_not_opened = false;  ///< "a)|(b" would be an expression only between our anchors
+    bool alternatives = false;                   ///< outside of any group
+    std::size_t depth = 0;
+};
+
+Shape shape_of(std::string_view expression) {
+    Shape shape;
     std::size_t open = 0;
-    for (std::size_t i = 0; i < expression.size();) {
+    for (std::size_t i = 0; i < expression.size() && !shape.closes_what_it_has_not_opened;) {
         const char c = expression[i];
-        if (c == ')' && open-- == 0) return true;
-        if (c == '(') ++open;
+        if (c == ')' && open-- == 0) shape.closes_what_it_has_not_opened = true;
+        if (c == '(') shape.depth = std::max(shape.depth, ++open);
+        if (c == '|' && open == 0) shape.alternatives = true;
         i = c == '[' ? after_brackets(expression, i) : i + (c == '\\' ? 2 : 1);
+    }
+    return shape;
+}
+
+/// A backslash where POSIX has no meaning for it and other dialects have: "\d" is a d, and in "[^\n]" it is a sign.
+bool has_backslash_of_another_dialect(std::string_view expression) {
+    constexpr std::string_view kOfGlibc = "wWsSbB";
+    for (std::size_t i = 0; i < expression.size();) {
+        const std::size_t at = i;
+        i = expression[at] == '[' ? after_brackets(expression, at) : at + (expression[at] == '\\' ? 2 : 1);
+        if (expression[at] == '[') {
+            const auto inside = expression.substr(at + 1, i - at - 2);
+            const auto backslash = inside.find('\\');
+            if (backslash != std::string_view::npos && backslash + 1 < inside.size() && inside[backslash + 1] != '\\')
+                return true;
+        } else if (expression[at] == '\\' && at + 1 < expression.size()) {
+            const char c = expression[at + 1];
+            const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '0';
+            if (letter && kOfGlibc.find(c) == std::string_view::npos) return true;
+        }
     }
     return false;
 }
@@ -102,7 +148,7 @@ bool repeats_what_may_be_empty(std::string_view expression) {
             parts.back().end_alternative();
         } else if (parts.back().last && (c == '*' || c == '+' || c == '?' || c == '{')) {
             bool& last = *parts.back().last;
-            if (last && c != '?') return true;
+            if (last) return true;
             last = last || c == '*' || c == '?' || expression.substr(at, 2) == "{0" || expression.substr(at, 2) == "{,";
             if (c == '{') i = repetitions(expression, at).second;
         } else {
@@ -155,30 +201,41 @@ Expected<Pattern> Pattern::compile(std::string_view expression) {
         // Matching one takes time without bound, and the daemon has one thread.
         if (expression[i] >= '1' && expression[i] <= '9') return fail("a pattern with a back reference");
     }
-    if (closes_what_it_has_not_opened(expression))
-        return fail("a pattern with a ) that has no (; write \\) for the sign");
+    if (expression.size() > kMaxBytes)
+        return fail("a pattern of more than " + std::to_string(kMaxBytes) + " bytes; list the values in allowed = []");
+    const auto shape = shape_of(expression);
+    if (shape.closes_what_it_has_not_opened) return fail("a pattern with a ) that has no (; write \\) for the sign");
+    if (shape.depth > kMaxDepth)
+        return fail("a pattern with more than " + std::to_string(kMaxDepth) + " groups in each other");
+    if (has_backslash_of_another_dialect(expression))
+        return fail(
+            "a pattern with a backslash that means nothing here; write [0-9] for \\d, [[:space:]] for \\s in "
+            "brackets, and a backslash in brackets last");
     if (repeats_what_may_be_empty(expression))
         return fail("a pattern that repeats what may be empty; write a* for (a*)+, and a{0,3} for (a?){3}");
     if (signs_when_compiled(expression) > kMaxSigns)
         return fail("a pattern whose repetitions multiply to more than " + std::to_string(kMaxSigns) +
                     " signs; bound the length by max_length instead");
-    auto compiled = std::make_shared<Compiled>();
-    const std::string anchored = "^(" + std::string(expression) + ")$";
-    const int error = regcomp(&compiled->regex, anchored.c_str(), REG_EXTENDED);
-    if (error != 0) {
+    auto compiled = std::make_shared<Compiled>("^(" + std::string(expression) + ")$");
+    if (const int error = compiled->compile(); error != 0) {
         std::array<char, 128> why{};
         regerror(error, &compiled->regex, why.data(), why.size());
         return fail(std::string("not a POSIX extended regular expression: ") + why.data());
     }
-    compiled->ok = true;
     Pattern pattern;
     pattern.text_ = expression;
+    const bool repeated =
+        expression.size() > 1 && std::string_view("*?{").find(expression[1]) != std::string_view::npos;
+    pattern.leading_dash_ = expression[0] == '-' && !repeated && !shape.alternatives;
     pattern.compiled_ = std::move(compiled);
     return pattern;
 }
 
 bool Pattern::matches(std::string_view text) const {
     if (compiled_ == nullptr || text.find('\0') != std::string_view::npos) return false;
+    if (compiled_->matched > kRenewAfter || !compiled_->there) (void)compiled_->compile();
+    if (!compiled_->there) return false;  // there was no memory to compile it again
+    compiled_->matched += text.size();
     regmatch_t whole{};
     const std::string value(text);
     if (regexec(&compiled_->regex, value.c_str(), 1, &whole, 0) != 0) return false;

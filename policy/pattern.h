@@ -16,13 +16,14 @@ public:
     /// False for any text with a NUL, which regexec(3) would take for the end.
     [[nodiscard]] bool matches(std::string_view text) const;
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
-    /// Does the expression itself begin with '-'? Only then may a value that begins with '-' match it.
-    [[nodiscard]] bool allows_leading_dash() const noexcept { return !text_.empty() && text_[0] == '-'; }
+    /// Does everything that it matches begin with a '-' that is written there? Only then may a value begin with one.
+    [[nodiscard]] bool allows_leading_dash() const noexcept { return leading_dash_; }
 
 private:
     struct Compiled;
     std::string text_;
-    std::shared_ptr<const Compiled> compiled_;
+    bool leading_dash_ = false;
+    std::shared_ptr<Compiled> compiled_;  // what regexec(3) remembers changes it
 };
 
 /// Shell-like glob with * ? [] over a whole name (fnmatch(3)); a backslash stands for itself, as unit names have them.

@@ -1,6 +1,8 @@
 """A request starts its action at most once, however often it is sent."""
 
+import os
 import time
+import unittest
 
 import daemon
 import wire
@@ -86,6 +88,36 @@ class Once(daemon.Scenario):
             self.assertCode(second.response(status), "ok")
             hold.release()
             self.assertIs(self.assertCode(second.response(request), "ok")["replayed"], True)
+
+    @unittest.skipIf(daemon.SANITIZED, "its allocator keeps what was freed, which is what is looked at")
+    def test_repeats_on_connections_that_are_gone_cost_nothing(self):
+        """Whoever repeats a running request and leaves, again and again, takes no memory; its answer still comes."""
+        names = [f"p{i}" for i in range(14)]
+        arguments = "".join(f', "{{{name}}}"' for name in names)
+        d = self.make(f'[actions.slow]\ncommand = ["@WORK@/slow"{arguments}]\n'
+                      + "".join(f'parameters.{name} = {{ type = "string", pattern = "a*", max_length = 4000 }}\n'
+                                for name in names))
+        hold = self.hold(d)
+        self.script(d, "work/slow", f"#!/bin/sh\nread x < {hold.path}\nexit 0\n")
+        d.start()
+        request = d.request("slow", {name: "a" * 4000 for name in names})
+
+        def resident():
+            with open(f"/proc/{d.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+        with d.connect() as first:
+            first.send(request.frame)
+            hold.await_start()
+            before = resident()
+            for _ in range(100):  # of 30 repeats, each of which would keep some 115 kB
+                with d.connect() as connection:
+                    connection.send(request.frame * 30 + b'{"type":"ping"}\n')
+                    self.assertIn(b"pong", connection.line())
+            self.assertLess(resident() - before, 40 << 20)
+            hold.release()
+            self.assertCode(first.response(request), "ok")
+        self.assertEqual(len(d.events("outcome")), 1)
 
     def test_the_same_id_with_other_bytes_is_refused(self):
         """The same id with other parameters, or the same with other white space, is id_reused and runs nothing."""

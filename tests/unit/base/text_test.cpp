@@ -111,4 +111,7 @@ TEST_CASE("JSON that is shown has no control character of two bytes left, and sa
     const std::string as_it_was = "{\"a\":\"\xC2\xA0\xC3\xBC\xE2\x82\xAC\\u001b\"}";
     CHECK(with_controls_escaped(as_it_was) == as_it_was);
     CHECK(with_controls_escaped("\xC2") == "\xC2");
+    CHECK(with_controls_escaped("\xE2\x80\xAE\xE2\x81\xA6\x7F") == "\\u202e\\u2066\\u007f");
+    CHECK(with_controls_escaped("\xE2\x80\xA9\xE2\x81\xAA\xE2\x80") == "\xE2\x80\xA9\xE2\x81\xAA\xE2\x80");
+    CHECK(with_controls_escaped("{\t\"a\":\r\n1}") == "{ \"a\":  1}");
 }

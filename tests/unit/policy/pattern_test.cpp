@@ -1,6 +1,10 @@
 #include "policy/pattern.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
 
 using namespace luminous_healing::policy;
 
@@ -68,7 +72,7 @@ TEST_CASE("repetitions that multiply are refused before they take the memory") {
 TEST_CASE("what may be empty is not repeated: some such expressions are compiled for ever") {
     for (const auto* const expression :
          {"(a*)+++++", "(((((a*)+)+)+)+)+", "(a?){4000}", "(a*)*", "a*+", "a**", "(a|)+", "(a|b*c?)*", "()+", "(^|$)*",
-          "a{0,3}{2}", "((a?)(b*))*", "(\\b)*", "([a-z]*)*", "x(a{,2})+"}) {
+          "a{0,3}{2}", "(a?)?", "a??", "((a?)(b*))*", "(\\b)*", "([a-z]*)*", "x(a{,2})+"}) {
         CAPTURE(expression);
         const auto pattern = Pattern::compile(expression);
         REQUIRE_FALSE(pattern);
@@ -77,9 +81,44 @@ TEST_CASE("what may be empty is not repeated: some such expressions are compiled
     CHECK(matches("(a+)*", ""));
     CHECK(matches("(a*b)+", "aabb"));
     CHECK(matches("([a-z]+(-[a-z]*)?,)*", "a-,bc,"));
-    CHECK(matches("(a?)?b", "b"));
     CHECK(matches("([*]\\*[?])+", "**?"));
     CHECK(matches("(a|bc*)*", "abcc"));
+}
+
+TEST_CASE("an expression is short and its groups are few in each other: regcomp is recursive") {
+    const auto nested = [](std::size_t depth) { return std::string(depth, '(') + "a" + std::string(depth, ')'); };
+    CHECK(Pattern::compile(nested(32)));
+    CHECK_FALSE(Pattern::compile(nested(33)));
+    CHECK(Pattern::compile(std::string(1000, 'a')));
+    CHECK_FALSE(Pattern::compile(std::string(1001, 'a')));
+}
+
+TEST_CASE("a backslash of another dialect is refused: it would mean a letter or itself") {
+    for (const auto* const expression : {"\\d+", "\\n", "\\x41", "\\pL", "\\0", "[^/\\s]+", "[^/\\n]+", "[\\w.-]+",
+                                         "[\\.a]", "[\\-z]", "a[\\]x]b[\\d]"}) {
+        CAPTURE(expression);
+        CHECK_FALSE(Pattern::compile(expression));
+    }
+    CHECK(matches("[a\\]+", "\\a"));
+    CHECK(matches("[\\\\a]+", "\\a"));
+    CHECK(matches("\\.\\[\\*\\-", ".[*-"));
+    CHECK(matches("\\w+", "ab_1"));
+}
+
+TEST_CASE("what a match remembers does not outlive a few kilobytes of values") {
+    const auto pattern = Pattern::compile("[a-z0-9-]+-[a-z0-9-]{32}");
+    REQUIRE(pattern);
+    std::string value(200, '-');
+    unsigned int state = 1;
+    for (int i = 0; i < 2000; ++i) {  // each value is new to it: some 400 MB if all of them were remembered
+        for (auto& c : value) c = (state = state * 1103515245U + 12345U) % 65536U < 32768U ? '-' : 'a';
+        CHECK(pattern->matches(value) == (value[value.size() - 33] == '-'));
+    }
+    std::ifstream statm("/proc/self/statm");
+    std::size_t total = 0;
+    std::size_t resident = 0;
+    statm >> total >> resident;
+    CHECK(resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) < (200U << 20U));
 }
 
 TEST_CASE("braces that hold brackets and parentheses are refused, however they are counted") {
@@ -99,7 +138,10 @@ TEST_CASE("an expression that is none is refused") {
 
 TEST_CASE("only an expression that begins with a dash allows a leading dash") {
     CHECK(Pattern::compile("-[a-z]")->allows_leading_dash());
-    CHECK_FALSE(Pattern::compile(".*")->allows_leading_dash());
+    CHECK(Pattern::compile("-(a|b)[|]")->allows_leading_dash());
+    CHECK(Pattern::compile("-")->allows_leading_dash());
+    for (const auto* const expression : {".*", "-a|[ -~]+", "-*[a-z]*", "-{0}[ -~]+", "-?a", "(-a)"})
+        CHECK_FALSE(Pattern::compile(expression)->allows_leading_dash());
     CHECK_FALSE(Pattern::compile("[-a-z]*")->allows_leading_dash());
 }
 
