@@ -28,8 +28,8 @@ namespace luminous_healing {
 /// As printable(), on one line: newline and tab become a space.
 [[nodiscard]] std::string printable_line(std::string_view text, std::size_t max_bytes);
 
-/// The same JSON on one line, safe to show: in a string JSON allows DEL, U+0080 to U+009F and the bidirectional controls
-/// as they are, and a terminal obeys some; between values it allows tabs and line breaks, which become spaces.
+/// The same JSON on one line, safe to show: in a string JSON allows DEL, U+0080 to U+009F and the bidirectional
+/// controls as they are, and a terminal obeys some; between values it allows tabs and line breaks, which become spaces.
 [[nodiscard]] std::string with_controls_escaped(std::string_view json);
 
 /// Is it printable ASCII alone, so that printable_line() would only cut it?
