@@ -90,9 +90,8 @@ bool has_backslash_of_another_dialect(std::string_view expression) {
         i = expression[at] == '[' ? after_brackets(expression, at) : at + (expression[at] == '\\' ? 2 : 1);
         if (expression[at] == '[') {
             const auto inside = expression.substr(at + 1, i - at - 2);
-            const auto backslash = inside.find('\\');
-            if (backslash != std::string_view::npos && backslash + 1 < inside.size() && inside[backslash + 1] != '\\')
-                return true;
+            for (auto j = inside.find('\\'); j < inside.size(); j = inside.find('\\', j + 2))  // two are one, twice
+                if (j + 1 < inside.size() && inside[j + 1] != '\\') return true;
         } else if (expression[at] == '\\' && at + 1 < expression.size()) {
             const char c = expression[at + 1];
             const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '0';
@@ -149,7 +148,7 @@ bool repeats_what_may_be_empty(std::string_view expression) {
         } else if (parts.back().last && (c == '*' || c == '+' || c == '?' || c == '{')) {
             bool& last = *parts.back().last;
             if (last) return true;
-            last = last || c == '*' || c == '?' || expression.substr(at, 2) == "{0" || expression.substr(at, 2) == "{,";
+            last = c == '*' || c == '?' || expression.substr(at, 2) == "{0" || expression.substr(at, 2) == "{,";
             if (c == '{') i = repetitions(expression, at).second;
         } else {
             const bool place =

@@ -95,7 +95,7 @@ TEST_CASE("an expression is short and its groups are few in each other: regcomp 
 
 TEST_CASE("a backslash of another dialect is refused: it would mean a letter or itself") {
     for (const auto* const expression : {"\\d+", "\\n", "\\x41", "\\pL", "\\0", "[^/\\s]+", "[^/\\n]+", "[\\w.-]+",
-                                         "[\\.a]", "[\\-z]", "a[\\]x]b[\\d]"}) {
+                                         "[\\.a]", "[\\-z]", "a[\\]x]b[\\d]", "[\\\\\\d]"}) {
         CAPTURE(expression);
         CHECK_FALSE(Pattern::compile(expression));
     }
