@@ -82,7 +82,7 @@ int run(int argc, char** argv) {
 }  // namespace luminous_healing::healctl
 
 int main(int argc, char** argv) {
-    if (!luminous_healing::open_standard_descriptors()) return 1;  // a key file could become standard output
+    if (!luminous_healing::open_standard_descriptors()) return 1;  // a connection would become standard output
     try {
         // Before anything else touches OpenSSL, so that the key stays out of core dumps.
         if (const auto installed = luminous_healing::protocol::install_secret_memory(); !installed) {
