@@ -242,6 +242,11 @@ class Daemon:
             await_end(pid)
         self.wait()
 
+    def resident(self):
+        """Bytes of memory that the executor has, proc_pid_statm(5)."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
     def gate_pid(self):
         gates = [pid for pid, (_, line) in children_of(self.pid).items() if line.endswith("--gate")]
         assert len(gates) == 1, gates

@@ -139,6 +139,19 @@ class Evidence(daemon.Scenario):
         self.assertCode(d.ask("mark", timestamp=before), "stale")
         self.assertEqual(len(self.lines(d)), 1)
 
+    def test_a_forged_line_drives_no_terminal(self):
+        """`healctl --json audit show` escapes what no record of ours has and a terminal would obey."""
+        d = self.start(MARK)
+        self.assertEqual(d.stop(), 0)
+        with open(d.log_path, encoding="ascii") as file:
+            line = file.readline()
+        forged = os.path.join(d.folder, "forged.json")
+        with open(forged, "w", encoding="utf-8", newline="") as file:
+            file.write(line.replace('"host":"', '"host":\t"\u202e\x7f\x9b'))
+        shown = subprocess.run([HEALCTL, "--json", "audit", "show", forged], capture_output=True, check=True).stdout
+        self.assertIn(b"\\u202e\\u007f\\u009b", shown)
+        self.assertTrue(shown[:-1].decode("ascii").isprintable(), shown)
+
     def test_an_outcome_owed_is_recorded_at_the_end(self):
         """An outcome that could not be recorded while the log was away is recorded when the daemon stops."""
         d = self.make(MARK)
