@@ -177,12 +177,7 @@ bool Pipeline::answer_own(const Asked& asked) {
     response.output = "luminous-healing " LUMINOUS_VERSION " is running";
     response.result = ports_.describe_status(*asked.caller, arguments->text("detail"));
     if (recorder_.admit(Code::ok, asked.peer.uid, asked.caller->name.str())) {
-        audit::Record record = record_of(asked);
-        record.allowed = true;
-        record.success = true;
-        record.code = Code::ok;
-        record.duration_ms = 0;
-        response.audit_seq = recorder_.record(record, Urgency::soon);
+        response.audit_seq = recorder_.record(record_of_success(asked), Urgency::soon);
     }
     answer(asked, std::move(response));
     return true;
@@ -197,16 +192,11 @@ void Pipeline::confirm(const Asked& asked) {
     if (found == running_.end() || !runner_->confirm(found->first))
         return refuse(asked,
                       deny(Code::action_failed, "no request of yours with that id is waiting for a confirmation"));
-    audit::Record record = record_of(asked);
-    record.allowed = true;
-    record.success = true;
-    record.code = Code::ok;
-    record.duration_ms = 0;
     Response response;
     response.success = true;
     response.code = Code::ok;
     response.output = "confirmed";
-    response.audit_seq = recorder_.record(record, Urgency::before_effects);
+    response.audit_seq = recorder_.record(record_of_success(asked), Urgency::before_effects);
     recorder_.then([this, asked, response](bool) { answer(asked, response); });
 }
 
@@ -332,12 +322,8 @@ void Pipeline::leave_to_successor() {
 
 /// Everything but running: the row filled in, and for a built-in action what its check sees now.
 void Pipeline::plan(const Asked& asked, policy::Grant grant) {
-    audit::Record record = record_of(asked);
-    record.allowed = true;
-    record.success = true;
-    record.code = Code::ok;
+    audit::Record record = record_of_success(asked);
     record.rule = grant.rule();
-    record.duration_ms = 0;
     Running planned{asked, std::nullopt, describe_plan(grant), recorder_.record_folded(record, Urgency::soon), 0};
     if (grant.action().command) {
         actions::Report nothing_to_look_at;
@@ -390,17 +376,18 @@ void Pipeline::on_done(RunId id, const actions::Report& report) {
     outcome.output = response.output;
     response.audit_seq = recorder_.record(outcome, Urgency::before_effects);
     const bool accepted = response.audit_seq.has_value();
-    recorder_.then([this, asked = running.asked, response, outcome, accepted](bool recorded) mutable {
-        if (!recorded || !accepted) {
+    auto ready = written(running.asked, response);  // before the disk is waited for: what it needs is at hand now
+    recorder_.then(
+        [this, asked = running.asked, response, ready = std::move(ready), outcome, accepted](bool recorded) mutable {
+            if (recorded && accepted) return give(asked, ready);
             response.error =
                 "it ended with " + std::string(name_of(response.code)) + ", but the audit log cannot be written";
             response.code = Code::audit_unavailable;
             response.success = false;
             response.audit_seq.reset();
             recorder_.keep_for_later(std::move(outcome));
-        }
-        answer(asked, std::move(response));
-    });
+            answer(asked, std::move(response));
+        });
     recorder_.flush();
 }
 
@@ -426,8 +413,11 @@ void Pipeline::refuse(Asked asked, const Denial& denial) {
     record.error = denial.detail;
     record.duration_ms = to_ms(boot_now() - asked.received);
     response.audit_seq = recorder_.record(record, Urgency::denial);
-    recorder_.then([this, asked = std::move(asked), response = std::move(response)](bool recorded) mutable {
-        if (!recorded) response.audit_seq.reset();
+    auto ready = written(asked, response);  // as in on_done()
+    recorder_.then([this, asked = std::move(asked), response = std::move(response),
+                    ready = std::move(ready)](bool recorded) mutable {
+        if (recorded) return give(asked, ready);
+        response.audit_seq.reset();
         answer(asked, std::move(response));
     });
 }
@@ -447,24 +437,39 @@ audit::Record Pipeline::record_of(const Asked& asked) const {
     return record;
 }
 
+/// Of what the executor does itself, at once.
+audit::Record Pipeline::record_of_success(const Asked& asked) const {
+    audit::Record record = record_of(asked);
+    record.allowed = true;
+    record.success = true;
+    record.code = Code::ok;
+    record.duration_ms = 0;
+    return record;
+}
+
 std::string Pipeline::key_of(const Asked& asked) { return asked.caller->name.str() + '\0' + asked.request.id.str(); }
 
-/// The one answer to a request: written once, remembered if its id is, and given to everybody who asked the same.
-void Pipeline::answer(const Asked& asked, Response response) {
+Pipeline::Answer Pipeline::written(const Asked& asked, Response response) {
     response.request_id = asked.request.id.empty() ? "unknown" : asked.request.id.str();
     if (response.result.size() > protocol::kMaxResult) response.result = R"({"truncated":true})";
     if (response.error) response.error = printable_line(*response.error, protocol::kMaxError);
     if (response.duration_ms == 0) response.duration_ms = to_ms(boot_now() - asked.received);
-    const std::string bytes = protocol::write_response(response);
-    if (asked.legacy_v1)
-        ports_.send_answer(asked.connection, protocol::write_response_v1(response, asked.request.action.str()));
-    else ports_.send_answer(asked.connection, protocol::frame_response(bytes, asked.key.get(), asked.mac_hex));
+    Answer answer;
+    answer.response = protocol::write_response(response);
+    answer.frame = asked.legacy_v1 ? protocol::write_response_v1(response, asked.request.action.str())
+                                   : protocol::frame_response(answer.response, asked.key.get(), asked.mac_hex);
+    return answer;
+}
+
+/// The one answer to a request: remembered if its id is, and given to everybody who asked the same.
+void Pipeline::give(const Asked& asked, const Answer& answer) {
+    ports_.send_answer(asked.connection, answer.frame);
     if (!asked.remembered) return;
-    journal_.finish(asked.caller->name, asked.request.id, bytes, boot_now());
+    journal_.finish(asked.caller->name, asked.request.id, answer.response, boot_now());
     if (waiting_.empty()) return;
     const auto waiting = waiting_.extract(key_of(asked));
     if (waiting.empty()) return;
-    for (const auto& again : waiting.mapped()) send_again(again, bytes);
+    for (const auto& again : waiting.mapped()) send_again(again, answer.response);
 }
 
 Pipeline::Repeat Pipeline::repeat_of(const Asked& asked) {

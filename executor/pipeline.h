@@ -147,13 +147,21 @@ private:
     void begin(RunId id, const Asked& asked, const policy::Grant& grant, const Expected<void>& ready);
     [[nodiscard]] Asked ask(ConnectionId id, Connection& connection) const;
     void finish_plan(const Running& running, const actions::Report& report);
-    void answer(const Asked& asked, protocol::Response response);
+    /// An answer, ready to be given.
+    struct Answer {
+        std::string response;  ///< the signed bytes, as they are remembered
+        std::string frame;     ///< as they are sent
+    };
+    [[nodiscard]] static Answer written(const Asked& asked, protocol::Response response);
+    void give(const Asked& asked, const Answer& answer);
+    void answer(const Asked& asked, protocol::Response response) { give(asked, written(asked, std::move(response))); }
     [[nodiscard]] static Repeat repeat_of(const Asked& asked);
     void send_again(const Repeat& again, std::string_view response);
     void confirm(const Asked& asked);
 
     [[nodiscard]] policy::Situation situation() const;
     [[nodiscard]] audit::Record record_of(const Asked& asked) const;
+    [[nodiscard]] audit::Record record_of_success(const Asked& asked) const;
     [[nodiscard]] static std::string key_of(const Asked& asked);
 
     Recorder& recorder_;

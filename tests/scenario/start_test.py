@@ -341,6 +341,16 @@ class Start(starting.Starting):
             waiting = d.connect()  # the queue is systemd's and goes on
             waiting.close()
 
+    def test_the_gate_takes_the_processor_from_nobody(self):
+        """The gate runs as SCHED_BATCH (decision 0019) and nothing else of ours does; a policy given to the daemon stays."""
+        def policies(**options):
+            d = self.start(CONFIG, **options)
+            return [os.sched_getscheduler(pid) for pid in (d.confined_gate(), d.pid)]
+
+        self.assertEqual(policies(), [os.SCHED_BATCH, os.SCHED_OTHER])
+        given = {"preexec_fn": lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))}
+        self.assertEqual(policies(**given), [os.SCHED_IDLE, os.SCHED_IDLE])
+
     def test_a_hostile_environment_changes_nothing(self):
         """A01: odd variables and an empty argv[0] do not keep it from working as ever."""
         d = self.make(CONFIG, env={"PATH": "", "IFS": "x", "LANG": "xx_XX.UTF-8", "TZ": ":/etc/shadow",
