@@ -3,6 +3,7 @@
 #include "actions/registry.h"
 #include "base/text.h"
 #include "bench/times.h"
+#include "executor/needs.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -16,7 +16,7 @@ trap clean_up EXIT INT TERM
 
 # Root demonstrates it as nobody, with copies that nobody can reach.
 as_user=()
-cp "$build/executor/luminous-healingd" "$build/healctl/healctl" "$home/"
+cp "$build"/executor/luminous-healing{d,-launcher} "$build/healctl/healctl" "$home/"
 if [ "$(id -u)" = 0 ]; then
     as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
     chown -R 65534:65534 "$home"

@@ -1,6 +1,7 @@
 #pragma once
-// Numbers and texts one after the other, as a worker and its executor tell them to each other: one program and one
-// machine, so numbers are as in memory, and a text has its length (32 bits) before it.
+// Numbers and texts one after the other, as a worker and its executor tell them to each other: one program, or two that
+// are built and installed together, and one machine, so numbers are as in memory, and a text has its length (32 bits)
+// before it.
 
 #include <cstdint>
 #include <cstring>

@@ -1,6 +1,5 @@
 #include "executor/confinement.h"
 
-#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -33,17 +32,6 @@ Expected<void> limit_resources() {
     if (::getrlimit(RLIMIT_NOFILE, &current) == 0 && current.rlim_max > descriptors.rlim_max &&
         ::setrlimit(RLIMIT_NOFILE, &descriptors) != 0)
         return fail_errno("setrlimit RLIMIT_NOFILE");
-    return {};
-}
-
-/// Ambient capabilities are what survives execve(2) of an ordinary program by an ordinary user.
-Expected<void> keep_across_exec(CapabilitySet set) {
-    if (auto ok = set_capabilities(set, set); !ok) return ok;
-    for (const auto& name : capability_names(set)) {
-        cap_value_t value = 0;
-        if (cap_from_name(name.c_str(), &value) != 0 || cap_set_ambient(value, CAP_SET) != 0)
-            return fail_errno("raise ambient " + name);
-    }
     return {};
 }
 

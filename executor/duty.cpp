@@ -35,7 +35,6 @@ policy::ArgumentValue read_value(ByteReader& reader) {
 
 std::string encode_duty(const Duty& duty) {
     ByteWriter writer;
-    writer.number(duty.stage);
     writer.number(duty.plan);
     writer.number(duty.adopted);
     writer.text(duty.action.str());
@@ -55,7 +54,6 @@ std::string encode_duty(const Duty& duty) {
 Expected<Duty> decode_duty(std::string_view bytes) {
     ByteReader reader(bytes);
     Duty duty;
-    duty.stage = reader.number<Stage>();
     duty.plan = reader.number<char>() != 0;
     duty.adopted = reader.number<char>() != 0;
     duty.action = ActionName(std::string(reader.text()));
@@ -69,7 +67,7 @@ Expected<Duty> decode_duty(std::string_view bytes) {
         auto value = read_value(reader);
         duty.arguments.set(std::move(name), std::move(value));
     }
-    if (!reader.at_end() || duty.stage > Stage::undo) return fail("its orders cannot be read");
+    if (!reader.at_end()) return fail("its orders cannot be read");
     return duty;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// What a worker is told: which part of which action it carries out, with what arguments, and as whom. It crosses to a
-// process that was forked before the request came, so it is bytes; everything else a worker needs it has already, in
-// the configuration that it was forked with.
+// What there is to do: which part of which action, with what arguments, and as whom. A built-in action's crosses as
+// bytes to a process that was forked before the request came; everything else that one needs it has already, in the
+// configuration that it was forked with. A command's becomes a Launch (launch.h).
 
 #include "base/expected.h"
 #include "base/strong.h"
@@ -25,6 +25,7 @@ struct Duty {
     policy::Arguments arguments;
 };
 
+/// All but its stage, which is builtin.
 [[nodiscard]] std::string encode_duty(const Duty& duty);
 
 /// Of exactly what encode_duty() made. The worker believes its executor: this is to notice our own mistakes.

@@ -3,6 +3,7 @@
 #include "actions/registry.h"
 #include "executor/landlock.h"
 #include "executor/logging.h"
+#include "executor/needs.h"
 #include "executor/privileges.h"
 #include "executor/recovery.h"
 #include "protocol/json_writer.h"
@@ -93,14 +94,14 @@ int Executor::run(Keyring keyring, std::unique_ptr<audit::Log> log, bool boundin
                                       pipeline_->on_done(id, report);
                                       stop_when_idle();
                                   }},
-                                 secret_folders(*setup_.config, setup_.sources));
+                                 setup_.launcher.get(), secret_folders(*setup_.config, setup_.sources));
     if (!runner) {
         log_error("system call filters: " + runner.error().message);
         return 1;
     }
     runner_ = std::move(*runner);
     pipeline_->set_runner(*runner_);
-    witness_ = std::make_unique<Witness>(loop_, secret_folders(*setup_.config, setup_.sources));
+    witness_ = std::make_unique<Witness>(loop_, setup_.launcher.get(), secret_folders(*setup_.config, setup_.sources));
     take_authority(setup_.config, std::move(keyring));
     if (!take_up_state()) return 1;
     end_turn();

@@ -3,6 +3,7 @@
 // ends. What happens to a request stands in pipeline.cpp.
 
 #include "audit/log.h"
+#include "base/unique_fd.h"
 #include "executor/config_file.h"
 #include "executor/connections.h"
 #include "executor/event_loop.h"
@@ -28,6 +29,7 @@ struct ExecutorSetup {
     std::shared_ptr<const policy::Config> config;
     Host host;
     std::optional<Credentials> gate_user;  ///< when we are root: who the gate becomes
+    UniqueFd launcher;                     ///< the program that becomes commands
 };
 
 class Executor {

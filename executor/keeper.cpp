@@ -80,6 +80,10 @@ void KeptGroup::enter() const {
     page() = nullptr;
 }
 
+void KeptGroup::enter(pid_t worker) const {
+    if (slot_ >= 0 && page() != nullptr) (*page())[static_cast<std::size_t>(slot_)] = worker;
+}
+
 void KeptGroup::give_back() noexcept {
     if (slot_ >= 0 && page() != nullptr) (*page())[static_cast<std::size_t>(slot_)] = 0;
     slot_ = -1;

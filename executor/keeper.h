@@ -49,6 +49,8 @@ public:
     [[nodiscard]] static KeptGroup take();
     /// In the worker, leader of its group: enters it, and gives up its access to the page.
     void enter() const;
+    /// For a worker that is a program of its own and cannot do so itself: before it has anything to do.
+    void enter(pid_t worker) const;
 
 private:
     explicit KeptGroup(int slot) : slot_(slot) {}

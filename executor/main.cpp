@@ -9,11 +9,13 @@
 #include "executor/gate.h"
 #include "executor/keeper.h"
 #include "executor/logging.h"
+#include "executor/needs.h"
 #include "executor/privileges.h"
 #include "executor/worker.h"
 #include "protocol/json_writer.h"
 #include "protocol/secret_memory.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <pwd.h>
 #include <sys/prctl.h>
@@ -25,6 +27,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 namespace {
@@ -258,6 +261,21 @@ Expected<std::optional<Keeper>> start_keeper() {
     return std::optional(std::move(*keeper));
 }
 
+/// The launcher lies beside this program where it was built, below libexec where it was installed. It is opened once:
+/// an upgrade while we run must not give us one that understands us differently. Whoever may change it may change us
+/// too.
+Expected<UniqueFd> open_launcher() {
+    std::error_code error;
+    const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+    const auto installed = (folder / LUMINOUS_LIBEXEC_FROM_SBIN "/luminous-healing").lexically_normal();
+    for (const auto& place : {folder, installed}) {
+        UniqueFd launcher(::open((place / "luminous-healing-launcher").c_str(), O_RDONLY | O_CLOEXEC));
+        if (launcher.valid()) return launcher;
+    }
+    return fail_errno("luminous-healing-launcher, which commands are started with, is neither in " + folder.string() +
+                      " nor in " + installed.string() + "; install the package again");
+}
+
 int serve(const Options& options, const ConfigSources& sources, policy::Config config) {
     if (options.socket) config.daemon.socket = *options.socket;
     auto shared = std::make_shared<const policy::Config>(std::move(config));
@@ -267,7 +285,10 @@ int serve(const Options& options, const ConfigSources& sources, policy::Config c
     if (!loop) return fail_start(loop.error().message);
     auto socket = ListeningSocket::open(shared->daemon);
     if (!socket) return fail_start(socket.error().message);
-    ExecutorSetup setup{options.config, sources, options.socket, shared, look_at_host(), gate_user(*shared)};
+    auto launcher = open_launcher();
+    if (!launcher) return fail_start(launcher.error().message);
+    ExecutorSetup setup{options.config,      sources, options.socket, shared, look_at_host(), gate_user(*shared),
+                        std::move(*launcher)};
     const Host host = setup.host;
     bool bounded = false;
     Executor executor(std::move(*loop), std::move(*socket), std::move(setup));

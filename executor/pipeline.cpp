@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "executor/adoption.h"
+#include "executor/needs.h"
 #include "executor/plan.h"
 #include "protocol/limits.h"
 

@@ -1,6 +1,6 @@
 #include "executor/plan.h"
 
-#include "executor/privileges.h"
+#include "executor/needs.h"
 #include "executor/worker_row.h"
 #include "protocol/json_writer.h"
 

@@ -1,10 +1,6 @@
 #include "executor/privileges.h"
 
-#include "actions/registry.h"
-#include "executor/landlock.h"
-
 #include <grp.h>
-#include <pwd.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -20,8 +16,6 @@ constexpr int kMost = 64;  // capabilities a set can hold
 using Capabilities = std::unique_ptr<_cap_struct, decltype(&cap_free)>;
 
 constexpr CapabilitySet bit(int capability) { return CapabilitySet{1} << static_cast<unsigned>(capability); }
-
-constexpr CapabilitySet kStepOver = bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_SETPCAP);
 
 Expected<void> set_flag(cap_t capabilities, cap_flag_t flag, CapabilitySet set) {
     for (cap_value_t c = 0; c < kMost && c <= cap_max_bits() - 1; ++c) {
@@ -93,18 +87,6 @@ bool limit_bounding(CapabilitySet keep) {
     return true;
 }
 
-Expected<Credentials> credentials_of(const std::string& user) {
-    errno = 0;
-    const passwd* const entry = ::getpwnam(user.c_str());
-    if (entry == nullptr) return fail("there is no user \"" + user + "\" on this machine", errno);
-    Credentials who{entry->pw_uid, entry->pw_gid, std::vector<gid_t>(256)};
-    int count = static_cast<int>(who.groups.size());
-    if (::getgrouplist(user.c_str(), who.gid, who.groups.data(), &count) < 0)
-        return fail("user \"" + user + "\" is in more than 256 groups");
-    who.groups.resize(static_cast<std::size_t>(count));
-    return who;
-}
-
 Expected<void> become(const Credentials& who, CapabilitySet keep) {
     const bool same = ::getuid() == who.uid && ::geteuid() == who.uid && ::getgid() == who.gid;
     if (!same) {
@@ -117,39 +99,22 @@ Expected<void> become(const Credentials& who, CapabilitySet keep) {
     return set_capabilities(keep & permitted_capabilities());
 }
 
-actions::Action row_of(const policy::ActionPolicy& policy) {
-    if (policy.command) return actions::command_row(policy);
-    const actions::Action* const row = actions::find(policy.name.str());
-    return row != nullptr ? *row : actions::Action{};  // the configuration reader admits only names with a row
-}
-
-CapabilitySet needed_capabilities(const policy::Config& config, uid_t daemon_uid) {
-    CapabilitySet set = 0;
-    for (const auto& [name, policy] : config.actions) {
-        const auto row = row_of(policy);
-        const auto& privilege = row.privilege;
-        for (const auto& names : {privilege.capabilities, privilege.optional_capabilities}) {
-            for (const auto& capability : names) set |= capability_bit(capability).value_or(0);
-        }
-        const bool root = privilege.user == actions::RunAs::root;
-        if (privilege.user == actions::RunAs::named || (root && daemon_uid != 0)) set |= kStepOver;
-        // A uid 0 daemon's workers must not find their powers again at exec: their bounding set is emptied.
-        if (root && daemon_uid == 0) set |= bit(CAP_SETPCAP);
+Expected<void> keep_across_exec(CapabilitySet set) {
+    if (auto ok = set_capabilities(set, set); !ok) return ok;
+    for (cap_value_t c = 0; c < cap_max_bits(); ++c) {
+        if ((set & bit(c)) != 0 && cap_set_ambient(c, CAP_SET) != 0)
+            return fail_errno("raise ambient capability " + std::to_string(c));
     }
-    return set;
+    return {};
 }
 
-actions::Machine look_at_machine() {
-    const CapabilitySet held = permitted_capabilities();
-    actions::Machine machine;
-    machine.uid = ::geteuid();
-    machine.can_become_root = (held & kStepOver) == kStepOver;
-    machine.has_capability = [held](std::string_view name) {
-        const auto wanted = capability_bit(name);
-        return wanted && (held & *wanted) == *wanted;
-    };
-    machine.landlock_abi = landlock_abi();
-    return machine;
+LentCapabilities::LentCapabilities() : permitted_(permitted_capabilities()) {
+    // Without them the launcher cannot become who it is to be, and says so.
+    if (permitted_ != 0) (void)keep_across_exec(permitted_).has_value();
+}
+
+LentCapabilities::~LentCapabilities() {
+    if (permitted_ != 0) (void)set_capabilities(permitted_).has_value();
 }
 
 }  // namespace luminous_healing::executor

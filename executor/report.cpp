@@ -51,16 +51,7 @@ std::optional<actions::Report> read_report(std::string_view bytes) {
     return report;
 }
 
-std::string frame(WorkerMessage::Kind kind, std::string_view payload) {
-    ByteWriter writer;
-    writer.number(kind);
-    writer.text(payload);
-    return writer.take();
-}
-
 }  // namespace
-
-std::string encode_text(WorkerMessage::Kind kind, std::string_view text) { return frame(kind, text.substr(0, 4096)); }
 
 std::string encode_report(const actions::Report& report) {
     ByteWriter writer;
@@ -73,7 +64,7 @@ std::string encode_report(const actions::Report& report) {
     const auto count = static_cast<std::uint32_t>(std::min(facts.size(), kMaxFacts));
     writer.number(count);
     for (std::uint32_t i = 0; i < count; ++i) write_fact(writer, facts[i].first, facts[i].second);
-    return frame(WorkerMessage::Kind::report, writer.take());
+    return encode_message(WorkerMessage::Kind::report, writer.take());
 }
 
 std::optional<WorkerMessage> ReportReader::next() {

@@ -3,6 +3,7 @@
 // its words are read with the same suspicion as the gate's: bounded, and never trusted to be JSON.
 
 #include "actions/action.h"
+#include "executor/bytes.h"
 
 #include <optional>
 #include <string>
@@ -24,7 +25,17 @@ struct WorkerMessage {
     actions::Report report;
 };
 
-[[nodiscard]] std::string encode_text(WorkerMessage::Kind kind, std::string_view text);
+/// Inline, because the launcher says why it gave up and knows no actions.
+[[nodiscard]] inline std::string encode_message(WorkerMessage::Kind kind, std::string_view payload) {
+    ByteWriter writer;
+    writer.number(kind);
+    writer.text(payload);
+    return writer.take();
+}
+
+[[nodiscard]] inline std::string encode_text(WorkerMessage::Kind kind, std::string_view text) {
+    return encode_message(kind, text.substr(0, 4096));
+}
 [[nodiscard]] std::string encode_report(const actions::Report& report);
 
 /// Collects what was read from the pipe and gives out whole messages.

@@ -72,8 +72,9 @@ Runner::~Runner() {
     for (auto& [id, run] : runs_) end_at_once(run->worker);
 }
 
-Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener, std::vector<std::string> hidden) {
-    auto workforce = Workforce::create(loop, std::move(hidden));
+Expected<std::unique_ptr<Runner>> Runner::create(EventLoop& loop, Listener listener, int launcher,
+                                                 std::vector<std::string> hidden) {
+    auto workforce = Workforce::create(loop, launcher, std::move(hidden));
     if (!workforce) return tl::unexpected(workforce.error());
     return std::unique_ptr<Runner>(new Runner(loop, std::move(listener), std::move(*workforce)));
 }
@@ -112,7 +113,7 @@ Expected<void> Runner::assign_worker(Run& run) {
 void Runner::begin_stage(Run& run) {
     let_go(run.worker, run.deadline);
     run.timer = loop_.after(run.deadline - now().boot, [this, &run] { on_deadline(run); });
-    if (!shutting_down_) workforce_->keep_spare(run.job.config);
+    if (!shutting_down_) workforce_->keep_spare(run.job.config, run.stage);
 }
 
 void Runner::watch(Run& run) {

@@ -39,8 +39,8 @@ public:
         std::function<void(RunId, actions::Report)> on_done;
     };
 
-    /// `hidden`: folders that no worker reads, whatever its uid.
-    [[nodiscard]] static Expected<std::unique_ptr<Runner>> create(EventLoop& loop, Listener listener,
+    /// See Workforce.
+    [[nodiscard]] static Expected<std::unique_ptr<Runner>> create(EventLoop& loop, Listener listener, int launcher,
                                                                   std::vector<std::string> hidden);
     Runner(const Runner&) = delete;
     Runner& operator=(const Runner&) = delete;

@@ -1,6 +1,6 @@
 #include "executor/status.h"
 
-#include "executor/privileges.h"
+#include "executor/needs.h"
 #include "protocol/json_writer.h"
 #include "protocol/limits.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "executor/landlock.h"
+#include "executor/launch.h"
 #include "executor/logging.h"
 #include "executor/report.h"
 
@@ -59,17 +60,23 @@ Expected<Worker> Witness::start_worker(const std::string& head) {
     const auto files =
         FileSystemRuleset::build({.read_everything = true, .hidden = hidden_, .writes = {}, .network = true});
     if (!files) return tl::unexpected(files.error());
-    Orders orders;
-    WorkerConfinement& row = orders.row;
-    row.credentials = {::geteuid(), ::getegid(), {}};
-    row.executes = true;
-    row.ruleset = files->fd();
-    row.filter = &*filter_;
-    orders.argv = command_;
-    for (auto& argument : orders.argv) {
+    Launch launch;
+    launch.executor = ::getpid();
+    launch.credentials = {::geteuid(), ::getegid(), {}};
+    launch.filter = *filter_;
+    launch.argv = command_;
+    for (auto& argument : launch.argv) {
         if (argument == "{head}") argument = head;
     }
-    return executor::start(orders, now().boot + kTimeout);
+    auto worker = hatch_launcher(launcher_);
+    if (!worker) return worker;
+    const std::string message = encode_launch(launch);
+    if (auto given = give_orders(*worker, {launch.credentials, files->fd(), true, false, message}); !given) {
+        end_at_once(*worker);
+        return tl::unexpected(given.error());
+    }
+    let_go(*worker, now().boot + kTimeout);
+    return worker;
 }
 
 void Witness::start(const std::string& head) {

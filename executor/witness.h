@@ -16,8 +16,9 @@ namespace luminous_healing::executor {
 
 class Witness {
 public:
-    /// `hidden`: folders that the command does not read.
-    Witness(EventLoop& loop, std::vector<std::string> hidden) : loop_(loop), hidden_(std::move(hidden)) {}
+    /// `launcher`: an open descriptor of it, not owned. `hidden`: folders that the command does not read.
+    Witness(EventLoop& loop, int launcher, std::vector<std::string> hidden)
+        : loop_(loop), launcher_(launcher), hidden_(std::move(hidden)) {}
     ~Witness();
     Witness(const Witness&) = delete;
     Witness& operator=(const Witness&) = delete;
@@ -35,6 +36,7 @@ private:
     void end(bool told, const std::string& how);
 
     EventLoop& loop_;
+    int launcher_;
     std::vector<std::string> hidden_;
     std::vector<std::string> command_;
     std::optional<FilterProgram> filter_;

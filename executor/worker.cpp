@@ -1,14 +1,15 @@
 #include "executor/worker.h"
 
 #include "base/file.h"
+#include "executor/privileges.h"
 #include "executor/report.h"
+#include "executor/worker_side.h"
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,8 +22,6 @@
 
 namespace luminous_healing::executor {
 namespace {
-
-constexpr int kSetupFailed = 125;  // exit status, as env(1) uses it
 
 struct Pipe {
     UniqueFd read;
@@ -45,20 +44,6 @@ void take_signals_back() {
     sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-[[noreturn]] void give_up(std::string_view why) {
-    (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::setup, why));
-    ::_exit(kSetupFailed);
-}
-
-/// An executor that somebody started from a terminal has it for its controlling one, and so has each fork: what a
-/// worker runs could read there, or type for whoever sits before it (tty_ioctl(4), TIOCSTI).
-void leave_terminal() {
-    const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
-    if (terminal.valid()) (void)::ioctl(terminal.get(), TIOCNOTTY);
-}
-
-int away(int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); }
-
 /// The descriptors that a worker starts with: nowhere as input and output, `report` as 3, `control` as 4, and nothing
 /// else. Sources are first moved out of the way of their targets.
 void arrange_descriptors(int report, int control) {
@@ -74,60 +59,6 @@ void arrange_descriptors(int report, int control) {
     ::dup3(away_report, kWorkerReport, O_CLOEXEC);
     ::dup3(away_control, kWorkerControl, O_CLOEXEC);
     ::close_range(kWorkerControl + 1, ~0U, 0);
-}
-
-/// What rides along with the orders, in the order of these bits.
-enum Along : char { kRuleset = 1, kPipe = 2 };
-
-struct Letter {
-    std::string message;
-    UniqueFd ruleset;
-    UniqueFd pipe;  // a command's output, or a companion's report
-};
-
-/// In the worker: waits for its orders. One whose executor has ended, or has no use for it, ends here.
-Letter read_letter() {
-    std::array<char, 1> none{};
-    const ssize_t size = ::recv(kWorkerControl, none.data(), none.size(), MSG_PEEK | MSG_TRUNC);
-    if (size <= 0) ::_exit(0);
-    Letter letter;
-    letter.message.resize(static_cast<std::size_t>(size));
-    iovec part{letter.message.data(), letter.message.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> along{};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = along.data();
-    header.msg_controllen = along.size();
-    if (::recvmsg(kWorkerControl, &header, MSG_CMSG_CLOEXEC) != size) give_up("its orders came in parts");
-    std::array<int, 2> fds{-1, -1};
-    if (const cmsghdr* const rights = CMSG_FIRSTHDR(&header); rights != nullptr)
-        std::memcpy(fds.data(), CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
-    const char flags = letter.message.front();
-    letter.message.erase(0, 1);
-    std::size_t next = 0;
-    const auto take = [&](Along what) { return (flags & what) != 0 ? UniqueFd(away(fds.at(next++))) : UniqueFd(); };
-    letter.ruleset = take(kRuleset);
-    letter.pipe = take(kPipe);
-    for (std::size_t i = 0; i < next; ++i) ::close(fds.at(i));
-    if (((flags & kRuleset) != 0) != letter.ruleset.valid() || ((flags & kPipe) != 0) != letter.pipe.valid())
-        give_up("its orders came without their descriptors");
-    return letter;
-}
-
-/// In the worker, confined: nothing is done before this has returned. Without the word it ends.
-BootTime await_go() {
-    std::int64_t deadline = 0;
-    if (::read(kWorkerControl, &deadline, sizeof deadline) != sizeof deadline) ::_exit(0);
-    return BootTime{Micros(deadline)};
-}
-
-void confine_or_give_up(const WorkerConfinement& row, pid_t parent) {
-    if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
-    // An executor that was killed before PR_SET_PDEATHSIG was set will not be heard of: prctl(2). Its successor has
-    // recorded this request as interrupted, so nothing may run now.
-    if (::getppid() != parent) give_up("whoever started it has ended");
-    if (row.ruleset >= 0) ::close(row.ruleset);
 }
 
 /// In the worker, before it is confined: the process beside it, which is its child and so ends with it (PDEATHSIG is
@@ -163,68 +94,99 @@ void let_companion_go(BootTime deadline) {
     (void)::send(kWorkerBus, &word, sizeof word, MSG_NOSIGNAL);  // ended? Then the worker's first call will say so
 }
 
-/// Opens the program and looks at what was opened, so that it cannot be exchanged between look and use.
-int open_program(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait
-    if (fd < 0) give_up("open " + path + ": " + std::strerror(errno));
-    struct stat status {};
-    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) give_up(path + " is not a regular file");
-    if (status.st_uid != 0 && status.st_uid != ::geteuid())
-        give_up(path + " belongs neither to root nor to the daemon's user");
-    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) give_up(path + " can be written by others than its owner");
-    return fd;
-}
-
-/// An interpreter opens its script by the name /dev/fd/N, which close-on-exec would have taken away (execveat(2)).
-void keep_open_if_script(int fd) {
-    std::array<char, 2> head{};
-    if (::pread(fd, head.data(), head.size(), 0) == 2 && head[0] == '#' && head[1] == '!') ::fcntl(fd, F_SETFD, 0);
-}
-
-[[noreturn]] void execute(int program, const std::vector<std::string>& argv) {
-    std::vector<char*> arguments;
-    arguments.reserve(argv.size() + 1);
-    for (const auto& argument : argv)
-        arguments.push_back(const_cast<char*>(argument.c_str()));  // NOLINT(*-const-cast): execve(2) copies
-    arguments.push_back(nullptr);
-    char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
-    char language[] = "LANG=C.UTF-8";
-    std::array<char*, 3> environment{path, language, nullptr};
-    ::syscall(SYS_execveat, program, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
-    give_up("execute " + argv[0] + ": " + std::strerror(errno));
-}
-
 [[noreturn]] void carry_out(Orders orders, Letter letter, pid_t executor) {
     orders.row.ruleset = letter.ruleset.release();
-    if (orders.argv.empty()) {
-        if (orders.companion) start_companion(orders.row, *orders.companion, std::move(letter.pipe));
-        confine_or_give_up(orders.row, executor);
-        const BootTime deadline = await_go();
-        if (orders.companion) let_companion_go(deadline);
-        orders.body(deadline);
-        ::_exit(0);
-    }
-    ::dup2(letter.pipe.get(), STDOUT_FILENO);
-    ::dup2(letter.pipe.get(), STDERR_FILENO);
-    letter.pipe.reset();
-    const int program = open_program(orders.argv[0]);
-    keep_open_if_script(program);
+    if (orders.companion) start_companion(orders.row, *orders.companion, std::move(letter.pipe));
     confine_or_give_up(orders.row, executor);
-    (void)await_go();
-    execute(program, orders.argv);
+    const BootTime deadline = await_go();
+    if (orders.companion) let_companion_go(deadline);
+    orders.body(deadline);
+    ::_exit(0);
 }
 
-/// In the parent, right after fork: the group must exist before anybody signals it, whoever runs first.
-Expected<void> adopt(Worker& worker, pid_t pid) {
+/// What both ends of a worker's pipe and socket begin as.
+struct Ends {
+    Worker worker;
+    UniqueFd report;
+    UniqueFd control;
+};
+
+Expected<Ends> make_ends() {
+    auto report = make_pipe();
+    if (!report) return tl::unexpected(report.error());
+    std::array<int, 2> control{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control.data()) != 0) return fail_errno("socketpair");
+    Ends ends{{}, std::move(report->write), UniqueFd(control[1])};
+    ends.worker.control.reset(control[0]);
+    ends.worker.report = std::move(report->read);
+    ends.worker.kept = KeptGroup::take();
+    return ends;
+}
+
+/// In the parent, right after its start: the group must exist before anybody signals it, whoever runs first.
+Expected<Worker> adopt(Worker worker, pid_t pid) {
     ::setpgid(pid, pid);
     worker.pid = pid;
     worker.credentials = {::geteuid(), ::getegid(), {}};
     worker.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (worker.pidfd.valid()) return {};
+    ::shutdown(worker.control.get(), SHUT_RD);  // its end is for reading only
+    if (worker.pidfd.valid()) return worker;
     auto error = fail_errno("pidfd_open");
     end_at_once(worker);
     return error;
 }
+
+/// How a launcher starts: leader of its own group, signals as they are by default, nowhere as input and output, and its
+/// two descriptors. The executor's own are close-on-exec.
+class Starting {
+public:
+    Starting(const UniqueFd& null, const UniqueFd& report, const UniqueFd& control)
+        : null_(away(null.get())), report_(away(report.get())), control_(away(control.get())) {
+        ::posix_spawn_file_actions_init(&actions_);
+        for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) add(null_, standard);
+        add(report_, kWorkerReport);
+        add(control_, kWorkerControl);
+        ::posix_spawnattr_init(&attributes_);
+        sigset_t signals;
+        sigemptyset(&signals);
+        ::posix_spawnattr_setsigmask(&attributes_, &signals);
+        sigaddset(&signals, SIGPIPE);
+        sigaddset(&signals, SIGXFSZ);
+        ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+        ::posix_spawnattr_setpgroup(&attributes_, 0);
+        ::posix_spawnattr_setflags(&attributes_,
+                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    }
+    Starting(const Starting&) = delete;
+    Starting& operator=(const Starting&) = delete;
+    ~Starting() {
+        ::posix_spawn_file_actions_destroy(&actions_);
+        ::posix_spawnattr_destroy(&attributes_);
+    }
+
+    [[nodiscard]] bool is_ready() const { return null_.valid() && report_.valid() && control_.valid() && whole_; }
+    [[nodiscard]] Expected<pid_t> spawn(const std::string& path) const {
+        char name[] = "luminous-healing-launcher";
+        std::array<char*, 2> arguments{name, nullptr};
+        std::array<char*, 1> environment{nullptr};
+        pid_t pid = -1;
+        errno = ::posix_spawn(&pid, path.c_str(), &actions_, &attributes_, arguments.data(), environment.data());
+        if (errno != 0) return fail_errno("the launcher cannot be started");
+        return pid;
+    }
+
+private:
+    void add(const UniqueFd& from, int to) {
+        whole_ = ::posix_spawn_file_actions_adddup2(&actions_, from.get(), to) == 0 && whole_;
+    }
+
+    UniqueFd null_;  // copies out of the way of the numbers that they get
+    UniqueFd report_;
+    UniqueFd control_;
+    bool whole_ = true;
+    posix_spawn_file_actions_t actions_{};
+    posix_spawnattr_t attributes_{};
+};
 
 }  // namespace
 
@@ -238,23 +200,17 @@ void ignore_signals() {
 }
 
 Expected<Worker> hatch(const std::function<Expected<Orders>(std::string_view message)>& read) {
-    auto report = make_pipe();
-    if (!report) return tl::unexpected(report.error());
-    std::array<int, 2> control{};
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control.data()) != 0) return fail_errno("socketpair");
-    Worker worker;
-    worker.control.reset(control[0]);
-    const UniqueFd its_control(control[1]);
+    auto ends = make_ends();
+    if (!ends) return tl::unexpected(ends.error());
     const pid_t executor = ::getpid();
-    worker.kept = KeptGroup::take();
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
         ::setpgid(0, 0);
-        worker.kept.enter();
+        ends->worker.kept.enter();
         take_signals_back();
         leave_terminal();
-        arrange_descriptors(report->write.get(), its_control.get());
+        arrange_descriptors(ends->report.get(), ends->control.get());
         ::clearenv();
         ::prctl(PR_SET_NAME, "healing-spare", 0, 0, 0);  // as ps(1) shows it until it has orders
         Letter letter = read_letter();
@@ -263,10 +219,20 @@ Expected<Worker> hatch(const std::function<Expected<Orders>(std::string_view mes
         if (!orders) give_up(orders.error().message);
         carry_out(std::move(*orders), std::move(letter), executor);
     }
-    if (auto ok = adopt(worker, pid); !ok) return tl::unexpected(ok.error());
-    ::shutdown(worker.control.get(), SHUT_RD);  // its end is for reading only
-    worker.report = std::move(report->read);
-    return worker;
+    return adopt(std::move(ends->worker), pid);
+}
+
+Expected<Worker> hatch_launcher(int program) {
+    auto ends = make_ends();
+    if (!ends) return tl::unexpected(ends.error());
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    const Starting starting(null, ends->report, ends->control);
+    if (!starting.is_ready()) return fail_errno("its descriptors");
+    const LentCapabilities lent;
+    const auto pid = starting.spawn("/proc/self/fd/" + std::to_string(program));
+    if (!pid) return tl::unexpected(pid.error());
+    ends->worker.kept.enter(*pid);
+    return adopt(std::move(ends->worker), *pid);
 }
 
 Expected<void> give_orders(Worker& worker, const Errand& errand) {
@@ -305,19 +271,6 @@ void let_go(const Worker& worker, BootTime deadline) {
     const std::int64_t word = deadline.since_boot.count();
     if (::send(worker.control.get(), &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof word) return;
     signal_group(worker, SIGKILL);  // it would wait for ever; if it has ended, that will be seen
-}
-
-Expected<Worker> start(const Orders& orders, BootTime deadline) {
-    auto worker = hatch([&orders](std::string_view) { return orders; });
-    if (!worker) return worker;
-    const Errand errand{
-        orders.row.credentials, orders.row.ruleset, !orders.argv.empty(), orders.companion.has_value(), {}};
-    if (auto given = give_orders(*worker, errand); !given) {
-        end_at_once(*worker);
-        return tl::unexpected(given.error());
-    }
-    let_go(*worker, deadline);
-    return worker;
 }
 
 void end_at_once(Worker& worker) {

@@ -1,6 +1,6 @@
 #pragma once
-// Starting and ending worker processes. A worker is a fork of the executor that holds nothing but what its row says
-// (confinement.h): it runs a built-in action's steps, or becomes a configured command.
+// Starting and ending worker processes. A worker holds nothing but what its row says (confinement.h): a fork of the
+// executor runs a built-in action's steps, the launcher (launcher.cpp) becomes a configured command.
 
 #include "actions/action.h"
 #include "base/clock.h"
@@ -32,11 +32,6 @@ struct Worker {
     KeptGroup kept;  ///< destroyed when nothing is left of its group
 };
 
-/// Descriptors as a worker's body sees them.
-inline constexpr int kWorkerReport = 3;
-inline constexpr int kWorkerControl = 4;
-inline constexpr int kWorkerBus = 5;  ///< to the process beside it, and back, where there is one
-
 /// The steps of a built-in worker. `deadline`: when the executor will end it.
 using WorkerBody = std::function<void(BootTime deadline)>;
 
@@ -47,11 +42,10 @@ struct Companion {
     WorkerBody body;
 };
 
-/// What a worker is to do, as it learns it itself.
+/// What a built-in worker is to do, as it learns it itself.
 struct Orders {
-    WorkerConfinement row;          ///< the ruleset is the one that comes with the orders
-    std::vector<std::string> argv;  ///< of a command; empty: a built-in action
-    WorkerBody body;                ///< of a built-in action; must not return control to the executor's code
+    WorkerConfinement row;  ///< the ruleset is the one that comes with the orders
+    WorkerBody body;        ///< must not return control to the executor's code
     std::optional<Companion> companion;
 };
 
@@ -64,25 +58,26 @@ void ignore_signals();
 /// the memory that the executor has now.
 [[nodiscard]] Expected<Worker> hatch(const std::function<Expected<Orders>(std::string_view message)>& read);
 
+/// Starts a launcher, opened as `program`, that waits for its orders: a Launch. Not a fork of ours, and not vfork(2)'s
+/// guest for longer than its execve(2): it becomes another user only as a program of its own.
+[[nodiscard]] Expected<Worker> hatch_launcher(int program);
+
 /// What the executor has to know of the orders that it gives.
 struct Errand {
     Credentials credentials;   ///< who the worker becomes
     int ruleset = -1;          ///< of FileSystemRuleset, not owned; -1: none
     bool command = false;      ///< with a pipe for its output
     bool companion = false;    ///< with a pipe for what that says
-    std::string_view message;  ///< for `read`
+    std::string_view message;  ///< for `read`, or a Launch
 };
 
 /// Once. The worker confines itself and waits. An error, EPIPE: it has ended meanwhile.
 [[nodiscard]] Expected<void> give_orders(Worker& worker, const Errand& errand);
 
-/// The word to go: the steps run, or argv[0] is executed (absolute, owned by root or by us, not writable by others:
-/// checked on the opened descriptor and executed through it, execveat(2)) with a fixed environment and /dev/null as
-/// input. A worker that never hears it ends with the executor's end of `control`, having done nothing.
+/// The word to go: the steps run, or the launcher executes argv[0] (absolute, owned by root or by us, not writable by
+/// others: checked on the opened descriptor and executed through it, execveat(2)) with a fixed environment and
+/// /dev/null as input. A worker that never hears it ends with the executor's end of `control`, having done nothing.
 void let_go(const Worker& worker, BootTime deadline);
-
-/// Hatches a worker, gives it these orders, and lets it go at once.
-[[nodiscard]] Expected<Worker> start(const Orders& orders, BootTime deadline);
 
 /// Kills it and waits until it has ended, at most a second: one that has not been let go ends by itself too, where it
 /// cannot be killed for want of a process to do it.

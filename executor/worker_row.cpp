@@ -1,5 +1,7 @@
 #include "executor/worker_row.h"
 
+#include "executor/needs.h"
+
 #include <unistd.h>
 
 #include <algorithm>

@@ -4,8 +4,10 @@
 #include "actions/registry.h"
 #include "actions/transient_unit.h"
 #include "base/file.h"
+#include "executor/needs.h"
 #include "executor/report.h"
 #include "executor/worker_row.h"
+#include "executor/worker_side.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -63,28 +65,21 @@ void serve_bus(const Brief& brief, BootTime deadline) {
                              [](std::string_view line) { say(WorkerMessage::Kind::refused, line); });
 }
 
-const std::vector<std::string>& command_of(const policy::CommandSettings& command, Stage stage) {
-    return stage == Stage::verify ? command.verify : stage == Stage::undo ? command.undo : command.command;
-}
-
 }  // namespace
 
 /// Whatever the duty says, the row is the configuration's.
 Expected<Orders> Workforce::orders_for(Duty duty, const ConfigPointer& config) const {
     const auto policy = config->actions.find(duty.action);
-    if (policy == config->actions.end() || policy->second.command.has_value() != (duty.stage != Stage::builtin))
-        return fail("its orders are for no action of this configuration");
+    if (policy == config->actions.end() || policy->second.command)
+        return fail("its orders are for no built-in action of this configuration");
     const auto brief = std::make_shared<Brief>(Brief{config, std::move(duty), row_of(policy->second)});
     const auto& privilege = brief->row.privilege;
     Orders orders;
     orders.row.credentials = brief->duty.credentials;
-    orders.row.executes = brief->duty.stage != Stage::builtin;
     orders.row.confined = privilege.confined;
     orders.row.filter = &filters_.at({privilege.syscalls, privilege.network});
     orders.row.capabilities = row_capabilities(privilege, brief->duty.plan);
-    if (orders.row.executes)
-        orders.argv = fill_in(command_of(*policy->second.command, brief->duty.stage), brief->duty.arguments);
-    else orders.body = [brief](BootTime deadline) { carry_out_and_report(*brief, deadline); };
+    orders.body = [brief](BootTime deadline) { carry_out_and_report(*brief, deadline); };
     if (privilege.syscalls == actions::SyscallClass::bus)
         orders.companion = Companion{&filters_.at({actions::SyscallClass::bus_proxy, false}),
                                      [brief](BootTime deadline) { serve_bus(*brief, deadline); }};
@@ -93,9 +88,29 @@ Expected<Orders> Workforce::orders_for(Duty duty, const ConfigPointer& config) c
 
 // --- in the executor -------------------------------------------------------------------------------------------------
 
-Expected<std::unique_ptr<Workforce>> Workforce::create(EventLoop& loop, std::vector<std::string> hidden) {
+namespace {
+
+const std::vector<std::string>& command_of(const policy::CommandSettings& command, Stage stage) {
+    return stage == Stage::verify ? command.verify : stage == Stage::undo ? command.undo : command.command;
+}
+
+}  // namespace
+
+Launch Workforce::launch_for(const policy::ActionPolicy& policy, const Duty& duty) const {
+    const auto privilege = row_of(policy).privilege;
+    Launch launch;
+    launch.executor = ::getpid();
+    launch.credentials = duty.credentials;
+    launch.capabilities = row_capabilities(privilege, duty.plan);
+    launch.confined = privilege.confined;
+    launch.filter = filters_.at({privilege.syscalls, privilege.network});
+    launch.argv = fill_in(command_of(*policy.command, duty.stage), duty.arguments);
+    return launch;
+}
+
+Expected<std::unique_ptr<Workforce>> Workforce::create(EventLoop& loop, int launcher, std::vector<std::string> hidden) {
     using actions::SyscallClass;
-    std::unique_ptr<Workforce> workforce(new Workforce(loop, std::move(hidden)));
+    std::unique_ptr<Workforce> workforce(new Workforce(loop, launcher, std::move(hidden)));
     for (const auto syscalls : {SyscallClass::files, SyscallClass::processes, SyscallClass::bus,
                                 SyscallClass::bus_proxy, SyscallClass::command}) {
         for (const bool network : {false, true}) {
@@ -134,18 +149,23 @@ Expected<const FileSystemRuleset*> Workforce::files_for(const actions::Privilege
 }
 
 Expected<Worker> Workforce::assign(const ConfigPointer& config, const Duty& duty) {
-    const auto privilege = row_of(config->actions.at(duty.action)).privilege;
+    const auto& policy = config->actions.at(duty.action);
+    const auto privilege = row_of(policy).privilege;
     const auto who = who_runs(privilege, duty.plan);
     if (!who) return tl::unexpected(who.error());
     const auto files = files_for(privilege, duty.plan);
     if (!files) return tl::unexpected(files.error());
     Duty whole = duty;
     whole.credentials = *who;
-    const std::string message = encode_duty(whole);
-    const Errand errand{*who, (*files)->fd(), duty.stage != Stage::builtin,
-                        privilege.syscalls == actions::SyscallClass::bus, message};
-    if (auto worker = assign_spare(config, errand)) return worker;
-    auto worker = hatch_one(config);
+    const Kind kind = kind_for(duty.stage);
+    const bool command = kind == Kind::launcher;
+    const std::string message = command ? encode_launch(launch_for(policy, whole)) : encode_duty(whole);
+    const Errand errand{*who, (*files)->fd(), command, privilege.syscalls == actions::SyscallClass::bus, message};
+    if (auto spare = take_spare(kind, config)) {
+        if (give_orders(*spare, errand)) return std::move(*spare);
+        end_at_once(*spare);  // somebody has killed it while it waited
+    }
+    auto worker = hatch_one(kind, config);
     if (!worker) return worker;
     if (auto given = give_orders(*worker, errand); !given) {
         end_at_once(*worker);
@@ -154,19 +174,16 @@ Expected<Worker> Workforce::assign(const ConfigPointer& config, const Duty& duty
     return worker;
 }
 
-/// An error: there is none of this configuration, or somebody has killed it while it waited.
-Expected<Worker> Workforce::assign_spare(const ConfigPointer& config, const Errand& errand) {
-    if (!spare_ || spare_config_ != config) return fail("no spare worker");
-    Worker worker = std::move(*spare_);
-    spare_.reset();
-    if (auto given = give_orders(worker, errand); !given) {
-        end_at_once(worker);
-        return tl::unexpected(given.error());
-    }
-    return worker;
+std::optional<Worker> Workforce::take_spare(Kind kind, const ConfigPointer& config) {
+    auto found = spares_.extract(kind);
+    if (found.empty()) return {};
+    if (kind == Kind::launcher || found.mapped().config == config) return std::move(found.mapped().worker);
+    end_at_once(found.mapped().worker);
+    return {};
 }
 
-Expected<Worker> Workforce::hatch_one(const ConfigPointer& config) {
+Expected<Worker> Workforce::hatch_one(Kind kind, const ConfigPointer& config) {
+    if (kind == Kind::launcher) return hatch_launcher(launcher_);
     return hatch([this, &config](std::string_view message) -> Expected<Orders> {
         auto duty = decode_duty(message);
         if (!duty) return tl::unexpected(duty.error());
@@ -174,24 +191,25 @@ Expected<Worker> Workforce::hatch_one(const ConfigPointer& config) {
     });
 }
 
-void Workforce::keep_spare(const ConfigPointer& config) {
-    if (spare_ && spare_config_ != config) dismiss();
+void Workforce::keep_spare(const ConfigPointer& config, Stage stage) {
     if (going_home_.active()) loop_.restart(going_home_, kSpareWaits);
     else going_home_ = loop_.after(kSpareWaits, [this] { dismiss(); });
-    if (spare_) return;
-    spare_config_ = config;
-    hatching_ = loop_.when_idle([this] {
+    const Kind kind = kind_for(stage);
+    if (const auto found = spares_.find(kind); found != spares_.end()) {
+        if (kind == Kind::launcher || found->second.config == config) return;
+        (void)take_spare(kind, config);  // of another configuration: it goes home
+    }
+    hatching_ = loop_.when_idle([this, kind, config] {
         hatching_.reset();
-        if (auto worker = hatch_one(spare_config_)) spare_ = std::move(*worker);
+        if (auto worker = hatch_one(kind, config)) spares_.insert_or_assign(kind, Spare{std::move(*worker), config});
     });
 }
 
 void Workforce::dismiss() {
     hatching_.reset();
     going_home_.reset();
-    if (spare_) end_at_once(*spare_);
-    spare_.reset();
-    spare_config_.reset();
+    for (auto& [kind, spare] : spares_) end_at_once(spare.worker);
+    spares_.clear();
 }
 
 }  // namespace luminous_healing::executor

@@ -1,13 +1,14 @@
 #pragma once
-// Workers for the running actions: what each is confined by, made ready beforehand, and one spare worker. A fork of the
-// executor costs more than most actions do; after an action a next one is rarely far, so a worker without orders is
-// forked while that action runs, and sent home when none has come for a while (docs/decisions/0017).
+// Workers for the running actions: what each is confined by, made ready beforehand, and a spare worker. Starting one
+// costs more than most actions do; after an action a next one is rarely far, so a worker of the same kind without
+// orders is started while that action runs, and sent home when none has come for a while (docs/decisions/0017, 0018).
 
 #include "actions/action.h"
 #include "base/expected.h"
 #include "executor/duty.h"
 #include "executor/event_loop.h"
 #include "executor/landlock.h"
+#include "executor/launch.h"
 #include "executor/seccomp.h"
 #include "executor/worker.h"
 #include "policy/config.h"
@@ -25,8 +26,9 @@ using ConfigPointer = std::shared_ptr<const policy::Config>;
 
 class Workforce {
 public:
-    /// `hidden`: folders that no worker reads, whatever its uid.
-    [[nodiscard]] static Expected<std::unique_ptr<Workforce>> create(EventLoop& loop, std::vector<std::string> hidden);
+    /// `launcher`: an open descriptor of it, not owned. `hidden`: folders that no worker reads, whatever its uid.
+    [[nodiscard]] static Expected<std::unique_ptr<Workforce>> create(EventLoop& loop, int launcher,
+                                                                     std::vector<std::string> hidden);
     Workforce(const Workforce&) = delete;
     Workforce& operator=(const Workforce&) = delete;
     ~Workforce() { dismiss(); }
@@ -38,28 +40,37 @@ public:
     /// A worker that confines itself for this duty and then waits for let_go().
     [[nodiscard]] Expected<Worker> assign(const ConfigPointer& config, const Duty& duty);
 
-    /// Sees to it that a spare worker waits, for the next 10 s, as soon as the loop has nothing else to do.
-    void keep_spare(const ConfigPointer& config);
+    /// Sees to it that a spare worker for such a stage waits, for the next 10 s, as soon as the loop has nothing else
+    /// to do.
+    void keep_spare(const ConfigPointer& config, Stage stage);
 
     /// Nobody waits any more.
     void dismiss();
 
 private:
-    Workforce(EventLoop& loop, std::vector<std::string> hidden) : loop_(loop), hidden_(std::move(hidden)) {}
-    [[nodiscard]] Expected<Worker> assign_spare(const ConfigPointer& config, const Errand& errand);
-    [[nodiscard]] Expected<Worker> hatch_one(const ConfigPointer& config);
+    Workforce(EventLoop& loop, int launcher, std::vector<std::string> hidden)
+        : loop_(loop), launcher_(launcher), hidden_(std::move(hidden)) {}
+    enum class Kind { fork, launcher };
+    struct Spare {
+        Worker worker;
+        ConfigPointer config;  // that it was forked with; no other duty than of this one is for it
+    };
+    [[nodiscard]] static Kind kind_for(Stage stage) { return stage == Stage::builtin ? Kind::fork : Kind::launcher; }
+    [[nodiscard]] std::optional<Worker> take_spare(Kind kind, const ConfigPointer& config);
+    [[nodiscard]] Expected<Worker> hatch_one(Kind kind, const ConfigPointer& config);
     [[nodiscard]] Expected<Orders> orders_for(Duty duty, const ConfigPointer& config) const;
+    [[nodiscard]] Launch launch_for(const policy::ActionPolicy& policy, const Duty& duty) const;
     [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const actions::Privilege& privilege, bool plan);
     void prepare_next();
 
     EventLoop& loop_;
+    int launcher_;
     std::vector<std::string> hidden_;
     std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
     std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
     std::vector<actions::Privilege> to_prepare_;
     EventSource preparing_;
-    std::optional<Worker> spare_;
-    ConfigPointer spare_config_;  // that it was forked with; no other duty than of this one is for it
+    std::map<Kind, Spare> spares_;  // at most one of a kind
     EventSource hatching_;
     EventSource going_home_;
 };

@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "executor/privileges.h"
+#include "executor/needs.h"
 #include "healctl/looks.h"
 #include "protocol/mac.h"
 

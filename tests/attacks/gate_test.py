@@ -32,6 +32,7 @@ class HostileGate(attack.Attack):
         self.d = self.make(CONFIG, daemon='socket_group = "nogroup"' if daemon.ROOT else "")
         self.d.binary = os.path.join(self.d.folder, "hostile_gate")
         shutil.copy(HOSTILE, self.d.binary)
+        os.symlink(daemon.LAUNCHER, os.path.join(self.d.folder, os.path.basename(daemon.LAUNCHER)))
         self.minds("good")
         self.d.start()
         with self.d.connect() as connection:  # once it answers it is the gate, and no fork that is about to become one

@@ -27,6 +27,7 @@ from processes import (await_end, children_of, descendants_of, ends_within, is_a
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("LUMINOUS_BUILD") or os.path.join(SOURCE, "build", "dev")
 BINARY = os.path.join(BUILD, "executor", "luminous-healingd")
+LAUNCHER = os.path.join(BUILD, "executor", "luminous-healing-launcher")
 PATIENCE = float(os.environ.get("LUMINOUS_PATIENCE", "120"))  # seconds until a hung test is ended; no test measures it
 
 ROOT = os.geteuid() == 0

@@ -30,9 +30,10 @@ def name_of(pid):
 
 def stands_by(pid, line):
     """No gate and no worker of the executor: its keeper (executor/keeper.h), and who has no orders (worker.h), also
-    right after fork(2), when it has the executor's name."""
+    right after fork(2), when it has the executor's name, or execve(2), when it has that of a descriptor."""
     name = name_of(pid)
-    return name in ("healing-keeper", "healing-spare") or (name == "luminous-healin" and not line.endswith("--gate"))
+    return (name in ("healing-keeper", "healing-spare") or (name == "luminous-healin" and not line.endswith("--gate"))
+            or (line == "luminous-healing-launcher" and name != "healing-worker"))
 
 
 def spare_of(executor):

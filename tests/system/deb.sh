@@ -109,6 +109,7 @@ expect_true inactive luminous-healing.socket
 expect_true inactive $service
 expect_true [ ! -e /run/luminous-healing.sock ]
 expect_true [ ! -e /usr/sbin/luminous-healingd ]
+expect_true [ ! -e /usr/libexec/luminous-healing ]
 expect_true cmp -s /lab/before /etc/luminous-healing/config.toml
 expect_true [ -s /etc/luminous-healing/keys/mona ]
 expect_true [ "$(wc -l <$log)" -ge "$lines" ]

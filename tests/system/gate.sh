@@ -25,10 +25,11 @@ parameters.seconds = { type = "integer", min = 0, max = 60 }
 timeout = "90s"
 ACTIONS
 systemctl start luminous-healing.socket $service nginx
-# Children with orders: neither the gate nor who waits for some (executor/worker.h). None is a failure, to be awaited.
+# Children with orders: neither the gate nor who waits for some (executor/worker.h; a launcher has the name of a
+# descriptor at first). None is a failure, to be awaited.
 workers() {
     pgrep -l -P "$(main_pid)" |
-        awk '$2 !~ /^(luminous-healin|healing-spare|healing-keeper)$/ { print $1; some = 1 } END { exit !some }'
+        awk '$2 !~ /^(luminous-healin|healing-spare|healing-keeper|[0-9]+)$/ { print $1; some = 1 } END { exit !some }'
 }
 status_of() { sed -n "s/^$2:\t*//p" "/proc/$1/status"; }
 search() { python3 "$(dirname "$(readlink -f "$0")")/memory_search.py" /etc/luminous-healing/keys/mona "$1"; }
@@ -39,6 +40,7 @@ for set in Inh Prm Eff Amb; do expect_true [ "$(status_of "$gate" Cap$set)" = 00
 expect_true [ "$(status_of "$gate" CapBnd)" = 0000000000000000 ]
 expect_true [ "$(status_of "$gate" NoNewPrivs) $(status_of "$gate" Seccomp)" = "1 2" ]
 expect_true [ "$(status_of "$gate" Seccomp_filters)" -gt "$(status_of "$(main_pid)" Seccomp_filters)" ]
+expect_true [ "$(chrt -p "$gate" | sed -n 's/.*policy: //p')" = SCHED_BATCH ]
 story "the gate has its channel, its epoll and the journal, and no file"
 links=$(for fd in /proc/"$gate"/fd/*; do readlink "$fd"; done | sed 's/:.*//; s#/dev/null#null#' | sort -u | paste -sd' ')
 expect_true [ "$links" = "anon_inode null socket" ]; echo "    $links"

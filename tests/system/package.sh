@@ -7,6 +7,7 @@ service=luminous-healing.service
 
 install_package() {
     install -m 0755 "$LAB_BUILD/executor/luminous-healingd" "$project/systemd/luminous-healing-drop-in" /usr/sbin/
+    install -D -m 0755 -t /usr/libexec/luminous-healing "$LAB_BUILD/executor/luminous-healing-launcher"
     install -m 0755 "$LAB_BUILD/healctl/healctl" /usr/bin/
     install -m 0644 "$project"/systemd/luminous-healing.{service,socket} /usr/lib/systemd/system/
     install -m 0644 "$project/systemd/luminous-healing.sysusers" /usr/lib/sysusers.d/luminous-healing.conf

@@ -176,8 +176,11 @@ std::string run_as(const Action& row, const Lab& lab, const std::string& request
     if (has_proxy)
         orders.companion =
             Companion{&*proxy_filter, [&](BootTime) { beside ? beside() : serve_bus(row, lab, request_id); }};
-    auto worker = start(orders, now().boot + 60s);
+    auto worker = hatch([&orders](std::string_view) { return orders; });
     if (!worker) return "no worker: " + worker.error().message;
+    if (auto given = give_orders(*worker, {*who, files->fd(), false, has_proxy, {}}); !given)
+        return "no orders: " + given.error().message;
+    let_go(*worker, now().boot + 60s);
     std::string said = all_from(worker->report);
     if (has_proxy) said += all_from(worker->beside);
     int status = 0;

@@ -3,6 +3,7 @@
 
 #include "actions/action.h"
 #include "executor/worker.h"
+#include "executor/worker_side.h"
 
 #include <sys/types.h>
 

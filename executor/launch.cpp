@@ -1,0 +1,43 @@
+#include "executor/launch.h"
+
+#include "executor/bytes.h"
+
+#include <cstdint>
+
+namespace luminous_healing::executor {
+
+std::string encode_launch(const Launch& launch) {
+    ByteWriter writer;
+    writer.number(launch.executor);
+    writer.number(launch.credentials.uid);
+    writer.number(launch.credentials.gid);
+    writer.number(static_cast<std::uint32_t>(launch.credentials.groups.size()));
+    for (const gid_t group : launch.credentials.groups) writer.number(group);
+    writer.number(launch.capabilities);
+    writer.number(launch.confined);
+    writer.number(static_cast<std::uint32_t>(launch.filter.size()));
+    for (const sock_filter& instruction : launch.filter) writer.number(instruction);
+    writer.number(static_cast<std::uint32_t>(launch.argv.size()));
+    for (const auto& argument : launch.argv) writer.text(argument);
+    return writer.take();
+}
+
+Expected<Launch> decode_launch(std::string_view bytes) {
+    ByteReader reader(bytes);
+    Launch launch;
+    launch.executor = reader.number<pid_t>();
+    launch.credentials.uid = reader.number<uid_t>();
+    launch.credentials.gid = reader.number<gid_t>();
+    for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
+        launch.credentials.groups.push_back(reader.number<gid_t>());
+    launch.capabilities = reader.number<CapabilitySet>();
+    launch.confined = reader.number<char>() != 0;
+    for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
+        launch.filter.push_back(reader.number<sock_filter>());
+    for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
+        launch.argv.emplace_back(reader.text());
+    if (!reader.at_end() || launch.argv.empty()) return fail("its orders cannot be read");
+    return launch;
+}
+
+}  // namespace luminous_healing::executor

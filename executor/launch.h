@@ -1,0 +1,31 @@
+#pragma once
+// What the launcher (launcher.cpp) is told: which command it becomes, as whom, and confined by what. It crosses as
+// bytes to a program of its own that knows no configuration.
+
+#include "base/expected.h"
+#include "executor/confinement.h"
+#include "executor/seccomp.h"
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace luminous_healing::executor {
+
+struct Launch {
+    pid_t executor = -1;  ///< whose end is the launcher's too
+    Credentials credentials;
+    CapabilitySet capabilities = 0;
+    bool confined = true;
+    FilterProgram filter;
+    std::vector<std::string> argv;  ///< argv[0] is the program's absolute path
+};
+
+[[nodiscard]] std::string encode_launch(const Launch& launch);
+
+/// Of exactly what encode_launch() made. The launcher believes its executor: this is to notice our own mistakes.
+[[nodiscard]] Expected<Launch> decode_launch(std::string_view bytes);
+
+}  // namespace luminous_healing::executor

@@ -1,0 +1,73 @@
+#include "executor/worker_side.h"
+
+#include "base/file.h"
+#include "executor/report.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace luminous_healing::executor {
+
+int away(int fd) { return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 10); }
+
+void give_up(std::string_view why) {
+    (void)write_all(kWorkerReport, encode_text(WorkerMessage::Kind::setup, why));
+    ::_exit(kSetupFailed);
+}
+
+void leave_terminal() {
+    const UniqueFd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+    if (terminal.valid()) (void)::ioctl(terminal.get(), TIOCNOTTY);
+}
+
+Letter read_letter() {
+    std::array<char, 1> none{};
+    const ssize_t size = ::recv(kWorkerControl, none.data(), none.size(), MSG_PEEK | MSG_TRUNC);
+    if (size <= 0) ::_exit(0);
+    Letter letter;
+    letter.message.resize(static_cast<std::size_t>(size));
+    iovec part{letter.message.data(), letter.message.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> along{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = along.data();
+    header.msg_controllen = along.size();
+    if (::recvmsg(kWorkerControl, &header, MSG_CMSG_CLOEXEC) != size) give_up("its orders came in parts");
+    std::array<int, 2> fds{-1, -1};
+    if (const cmsghdr* const rights = CMSG_FIRSTHDR(&header); rights != nullptr)
+        std::memcpy(fds.data(), CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
+    const char flags = letter.message.front();
+    letter.message.erase(0, 1);
+    std::size_t next = 0;
+    const auto take = [&](Along what) { return (flags & what) != 0 ? UniqueFd(away(fds.at(next++))) : UniqueFd(); };
+    letter.ruleset = take(kRuleset);
+    letter.pipe = take(kPipe);
+    for (std::size_t i = 0; i < next; ++i) ::close(fds.at(i));
+    if (((flags & kRuleset) != 0) != letter.ruleset.valid() || ((flags & kPipe) != 0) != letter.pipe.valid())
+        give_up("its orders came without their descriptors");
+    return letter;
+}
+
+BootTime await_go() {
+    std::int64_t deadline = 0;
+    if (::read(kWorkerControl, &deadline, sizeof deadline) != sizeof deadline) ::_exit(0);
+    return BootTime{Micros(deadline)};
+}
+
+void confine_or_give_up(const WorkerConfinement& row, pid_t parent) {
+    if (auto ok = confine_worker(row); !ok) give_up("could not be confined: " + ok.error().message);
+    // An executor that was killed before PR_SET_PDEATHSIG was set will not be heard of: prctl(2). Its successor has
+    // recorded this request as interrupted, so nothing may run now.
+    if (::getppid() != parent) give_up("whoever started it has ended");
+    if (row.ruleset >= 0) ::close(row.ruleset);
+}
+
+}  // namespace luminous_healing::executor
