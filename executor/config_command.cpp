@@ -1,6 +1,7 @@
 #include "executor/config_sections.h"
 
 #include "executor/config_trust.h"
+#include "protocol/limits.h"
 
 #include <algorithm>
 #include <array>
@@ -83,6 +84,16 @@ std::string placeholder_in(std::string_view argument) {
     return {};
 }
 
+/// Bytes of the longest text that such a parameter may become.
+std::size_t longest_value(const policy::ParameterSpec& spec) {
+    const auto& listed = spec.choices.empty() ? spec.allowed : spec.choices;
+    std::size_t longest = spec.default_value ? spec.default_value->size() : 0;
+    for (const auto& value : listed) longest = std::max(longest, value.size());
+    if (!listed.empty()) return longest;
+    constexpr std::size_t kLongestOther = 256;  // a unit's name; numbers are shorter
+    return std::max(longest, spec.type == policy::ParameterType::string ? spec.max_length : kLongestOther);
+}
+
 bool is_launcher(const std::string& program) {
     std::string name = program.substr(program.rfind('/') + 1);
     const auto end = name.find_last_not_of("0123456789.");  // python3.11
@@ -136,6 +147,7 @@ private:
     }
     void program(const std::string& key, const Entry& entry);
     void placeholder(const std::string& key, const Entry& entry);
+    void arguments_fit(const std::string& key, const std::vector<std::string>& arguments);
     [[nodiscard]] std::vector<std::string> parameter_names() const;
 
     Table& table_;
@@ -200,7 +212,25 @@ std::vector<std::string> CommandReader::arguments(const std::string& key) {
         if (!first) watch.pass(entry.text);
         result.push_back(entry.text);
     }
+    arguments_fit(key, result);
     return result;
+}
+
+/// The launcher's orders hold all arguments, filled in, and are one packet: a Unix socket takes some 200 KiB in one
+/// (net.core.wmem_default).
+void CommandReader::arguments_fit(const std::string& key, const std::vector<std::string>& arguments) {
+    constexpr std::size_t kMost = 2 * protocol::kMaxFrame;
+    std::size_t size = 0;
+    for (const auto& argument : arguments) {
+        const auto spec = std::find_if(action_.parameters.begin(), action_.parameters.end(),
+                                       [&](const auto& each) { return argument == "{" + each.name + "}"; });
+        size += spec == action_.parameters.end() ? argument.size() : longest_value(*spec);
+    }
+    if (size > kMost)
+        problem(key, table_.line(key),
+                "the arguments may be " + std::to_string(size) + " bytes together, and more than " +
+                    std::to_string(kMost) +
+                    " are not passed to a program. Let it read a file instead, or lower max_length");
 }
 
 void CommandReader::capabilities() {

@@ -239,20 +239,6 @@ void for_each_parameter(Table& action, Reading& reading, Read read) {
     }
 }
 
-/// A worker's orders hold the request's parameters and the defaults of all others, and are one packet (worker.cpp).
-void defaults_fit(const Table& action, const std::vector<ParameterSpec>& parameters, Reading& reading) {
-    constexpr std::size_t kBeside = 16;  // more than the sizes and the type that stand beside each
-    std::size_t size = 0;
-    for (const auto& spec : parameters)
-        if (spec.default_value) size += spec.name.size() + spec.default_value->size() + kBeside;
-    if (size > protocol::kMaxFrame)
-        reading.findings.problem(action.line("parameters"),
-                                 action.name() + ".parameters: the defaults with their names are " +
-                                     std::to_string(size) + " bytes together, and more than " +
-                                     std::to_string(protocol::kMaxFrame) +
-                                     " are not passed to a worker. Let the program read a file instead");
-}
-
 }  // namespace
 
 std::vector<ParameterSpec> read_declared_parameters(Table& action, Reading& reading) {
@@ -263,7 +249,6 @@ std::vector<ParameterSpec> read_declared_parameters(Table& action, Reading& read
                                                          ". Write 1 to 64 of A-Z a-z 0-9 _ -, a letter first");
         specification.push_back(read_declared(name, table, reading));
     });
-    defaults_fit(action, specification, reading);
     return specification;
 }
 

@@ -8,6 +8,7 @@ namespace luminous_healing::executor {
 
 std::string encode_launch(const Launch& launch) {
     ByteWriter writer;
+    writer.text(LUMINOUS_VERSION);
     writer.number(launch.executor);
     writer.number(launch.credentials.uid);
     writer.number(launch.credentials.gid);
@@ -25,6 +26,9 @@ std::string encode_launch(const Launch& launch) {
 Expected<Launch> decode_launch(std::string_view bytes) {
     ByteReader reader(bytes);
     Launch launch;
+    if (const auto version = reader.text(); version != LUMINOUS_VERSION)
+        return fail("its orders are of version " + std::string(version) +
+                    ", and the launcher is " LUMINOUS_VERSION ": restart the daemon");
     launch.executor = reader.number<pid_t>();
     launch.credentials.uid = reader.number<uid_t>();
     launch.credentials.gid = reader.number<gid_t>();

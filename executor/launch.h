@@ -25,7 +25,8 @@ struct Launch {
 
 [[nodiscard]] std::string encode_launch(const Launch& launch);
 
-/// Of exactly what encode_launch() made. The launcher believes its executor: this is to notice our own mistakes.
+/// Of exactly what encode_launch() of this version made. The launcher believes its executor: this is to notice our own
+/// mistakes, and an upgrade that was under way when the daemon started.
 [[nodiscard]] Expected<Launch> decode_launch(std::string_view bytes);
 
 }  // namespace luminous_healing::executor

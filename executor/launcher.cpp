@@ -17,6 +17,8 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -58,6 +60,18 @@ void keep_open_if_script(int fd) {
     give_up("execute " + argv[0] + ": " + std::strerror(errno));
 }
 
+/// glibc's posix_spawn(3) leaves two signals ignored that its threads use and signal(2) refuses to set, and execve(2)
+/// keeps that.
+void take_signals_back() {
+    struct {
+        void (*handler)(int) = SIG_DFL;
+        unsigned long flags = 0;
+        void (*restorer)() = nullptr;
+        std::uint64_t mask = 0;
+    } usual;  // as the kernel has it: rt_sigaction(2)
+    for (const int signal : {32, 33}) ::syscall(SYS_rt_sigaction, signal, &usual, nullptr, sizeof usual.mask);
+}
+
 void connect_output(const UniqueFd& output) {
     for (const int standard : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(output.get(), standard);
 }
@@ -74,6 +88,7 @@ int main() {
     ::prctl(PR_SET_NAME, "healing-spare", 0, 0, 0);  // as ps(1) shows it until it has orders
     ::close_range(kWorkerControl + 1, ~0U, 0);
     for (const int ours : {kWorkerReport, kWorkerControl}) ::fcntl(ours, F_SETFD, FD_CLOEXEC);
+    take_signals_back();
     leave_terminal();
     // Drops nothing: what it asks the kernel once, it is to ask before a request waits.
     (void)limit_bounding(~CapabilitySet{0});
@@ -92,6 +107,6 @@ int main() {
     row.ruleset = letter.ruleset.release();
     row.filter = &launch->filter;
     confine_or_give_up(row, launch->executor);
-    (void)await_go();
+    (void)await_go(launch->executor);
     execute(program, launch->argv);
 }

@@ -20,6 +20,7 @@
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -269,8 +270,14 @@ Expected<UniqueFd> open_launcher() {
     const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
     const auto installed = (folder / LUMINOUS_LIBEXEC_FROM_SBIN "/luminous-healing").lexically_normal();
     for (const auto& place : {folder, installed}) {
-        UniqueFd launcher(::open((place / "luminous-healing-launcher").c_str(), O_RDONLY | O_CLOEXEC));
-        if (launcher.valid()) return launcher;
+        const auto path = place / "luminous-healing-launcher";
+        const UniqueFd launcher(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!launcher.valid()) continue;
+        struct stat status {};
+        const bool is_file = ::fstat(launcher.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+        if (!is_file || ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0)
+            return fail(path.string() + " is no program; install the package again");
+        return UniqueFd(::fcntl(launcher.get(), F_DUPFD_CLOEXEC, 10));  // out of the way of what it starts with
     }
     return fail_errno("luminous-healing-launcher, which commands are started with, is neither in " + folder.string() +
                       " nor in " + installed.string() + "; install the package again");

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "executor/adoption.h"
 #include "executor/needs.h"
+#include "executor/outcome.h"
 #include "executor/plan.h"
 #include "protocol/limits.h"
 
@@ -21,33 +22,6 @@ Denial deny(Code code, std::string detail, std::string rule = {}) {
 }
 
 std::int64_t to_ms(Micros duration) { return std::chrono::ceil<std::chrono::milliseconds>(duration).count(); }
-
-/// A worker's codes, and no other: it cannot claim that a request was refused.
-bool is_end_of_run(Code code) {
-    switch (code) {
-        case Code::ok:
-        case Code::action_failed:
-        case Code::not_healed:
-        case Code::unavailable:
-        case Code::parameters_invalid:
-        case Code::parameters_not_allowed:
-        case Code::timeout:
-        case Code::cancelled:
-        case Code::interrupted: return true;
-        default: return false;
-    }
-}
-
-Response response_to(const actions::Report& report) {
-    Response response;
-    response.code = is_end_of_run(report.code) ? report.code : Code::action_failed;
-    response.success = response.code == Code::ok;
-    response.output = printable(report.output, protocol::kMaxOutput, &response.output_truncated);
-    if (report.error) response.error = printable_line(*report.error, protocol::kMaxError);
-    response.verdict = report.verdict;
-    if (!report.facts.all().empty()) response.result = report.facts.to_json();
-    return response;
-}
 
 constexpr Micros kJournalMargin = 5s;  // an id is remembered a little longer than its timestamp is fresh
 
@@ -198,7 +172,10 @@ void Pipeline::confirm(const Asked& asked) {
     response.code = Code::ok;
     response.output = "confirmed";
     response.audit_seq = recorder_.record(record_of_success(asked), Urgency::before_effects);
-    recorder_.then([this, asked, response](bool) { answer(asked, response); });
+    recorder_.then([this, asked, response](bool recorded) mutable {
+        if (!recorded) lose_record(response, "it was confirmed");
+        answer(asked, std::move(response));
+    });
 }
 
 tl::expected<policy::Grant, Denial> Pipeline::decide(const Asked& asked) {
@@ -368,24 +345,14 @@ void Pipeline::on_done(RunId id, const actions::Report& report) {
     Response response = response_to(report);
     response.duration_ms = to_ms(boot_now() - running.asked.received);
     audit::Record outcome = running.intent->resolve();
-    outcome.success = response.success;
-    outcome.code = response.code;
-    outcome.verdict = response.verdict;
-    outcome.error = response.error;
-    outcome.duration_ms = response.duration_ms;
-    outcome.result = response.result;
-    outcome.output = response.output;
+    describe(outcome, response);
     response.audit_seq = recorder_.record(outcome, Urgency::before_effects);
     const bool accepted = response.audit_seq.has_value();
     auto ready = written(running.asked, response);  // before the disk is waited for: what it needs is at hand now
     recorder_.then(
         [this, asked = running.asked, response, ready = std::move(ready), outcome, accepted](bool recorded) mutable {
             if (recorded && accepted) return give(asked, ready);
-            response.error =
-                "it ended with " + std::string(name_of(response.code)) + ", but the audit log cannot be written";
-            response.code = Code::audit_unavailable;
-            response.success = false;
-            response.audit_seq.reset();
+            lose_record(response, "it ended with " + std::string(name_of(response.code)));
             recorder_.keep_for_later(std::move(outcome));
             answer(asked, std::move(response));
         });

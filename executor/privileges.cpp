@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 namespace luminous_healing::executor {
@@ -95,6 +96,7 @@ Expected<void> become(const Credentials& who, CapabilitySet keep) {
         if (::setresgid(who.gid, who.gid, who.gid) != 0) return fail_errno("setresgid");
         if (::setresuid(who.uid, who.uid, who.uid) != 0) return fail_errno("setresuid");
         if (::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return fail_errno("prctl PR_SET_KEEPCAPS");
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // which fs.suid_dumpable may just have made it, proc(5)
     }
     return set_capabilities(keep & permitted_capabilities());
 }
@@ -114,7 +116,7 @@ LentCapabilities::LentCapabilities() : permitted_(permitted_capabilities()) {
 }
 
 LentCapabilities::~LentCapabilities() {
-    if (permitted_ != 0) (void)set_capabilities(permitted_).has_value();
+    if (permitted_ != 0 && !set_capabilities(permitted_)) std::abort();  // lent, they would go to whatever comes next
 }
 
 }  // namespace luminous_healing::executor

@@ -23,6 +23,8 @@
 namespace luminous_healing::executor {
 namespace {
 
+constexpr int kPatienceMs = 1000;  // for the end of a process that was killed, or has a few system calls to make
+
 struct Pipe {
     UniqueFd read;
     UniqueFd write;
@@ -98,7 +100,7 @@ void let_companion_go(BootTime deadline) {
     orders.row.ruleset = letter.ruleset.release();
     if (orders.companion) start_companion(orders.row, *orders.companion, std::move(letter.pipe));
     confine_or_give_up(orders.row, executor);
-    const BootTime deadline = await_go();
+    const BootTime deadline = await_go(executor);
     if (orders.companion) let_companion_go(deadline);
     orders.body(deadline);
     ::_exit(0);
@@ -191,7 +193,7 @@ private:
 }  // namespace
 
 void ignore_signals() {
-    for (int signal = 1; signal < 32; ++signal) {  // handlers are left alone: only a sanitizer's runtime has any yet
+    for (int signal = 1; signal < NSIG; ++signal) {  // handlers are left alone: only a sanitizer's runtime has any yet
         struct sigaction found {};
         if (::sigaction(signal, nullptr, &found) == 0 && found.sa_handler == SIG_IGN) (void)::signal(signal, SIG_DFL);
     }
@@ -228,8 +230,10 @@ Expected<Worker> hatch_launcher(int program) {
     const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     const Starting starting(null, ends->report, ends->control);
     if (!starting.is_ready()) return fail_errno("its descriptors");
-    const LentCapabilities lent;
-    const auto pid = starting.spawn("/proc/self/fd/" + std::to_string(program));
+    const auto pid = [&] {
+        const LentCapabilities lent;
+        return starting.spawn("/proc/self/fd/" + std::to_string(program));
+    }();
     if (!pid) return tl::unexpected(pid.error());
     ends->worker.kept.enter(*pid);
     return adopt(std::move(ends->worker), *pid);
@@ -274,7 +278,6 @@ void let_go(const Worker& worker, BootTime deadline) {
 }
 
 void end_at_once(Worker& worker) {
-    constexpr int kPatienceMs = 1000;
     worker.control.reset();
     signal_group(worker, SIGKILL);
     pollfd ended{worker.pidfd.get(), POLLIN, 0};
@@ -284,14 +287,21 @@ void end_at_once(Worker& worker) {
 
 void signal_group(const Worker& worker, int signal) {
     if (::kill(-worker.pid, signal) == 0 || errno != EPERM) return;
-    // A uid other than ours, and we hold no CAP_KILL: somebody of that uid without any capability does it.
+    // A uid other than ours, and we hold no CAP_KILL: somebody of that uid without any capability does it. Of that uid
+    // by the effective one only: kill(2) looks at who its target really is and was, so nobody of that user can stop the
+    // helper, which would hold us up for ever and still has our capabilities at first.
     const pid_t helper = ::fork();
     if (helper == 0) {
         take_signals_back();
-        if (become(worker.credentials, 0)) ::kill(-worker.pid, signal);
+        const bool able = ::setresuid(static_cast<uid_t>(-1), worker.credentials.uid, static_cast<uid_t>(-1)) == 0;
+        if (able && set_capabilities(0)) ::kill(-worker.pid, signal);
         ::_exit(0);
     }
-    if (helper > 0) ::waitpid(helper, nullptr, 0);  // it makes a handful of system calls, none of which waits
+    if (helper < 0) return;
+    const UniqueFd ended(static_cast<int>(::syscall(SYS_pidfd_open, helper, 0)));
+    pollfd waiting{ended.get(), POLLIN, 0};
+    if (ended.valid() && ::poll(&waiting, 1, kPatienceMs) != 1) ::kill(helper, SIGKILL);
+    ::waitpid(helper, nullptr, 0);
 }
 
 bool group_is_empty(const Worker& worker) { return ::kill(-worker.pid, 0) != 0 && errno == ESRCH; }

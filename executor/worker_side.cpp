@@ -30,7 +30,7 @@ void leave_terminal() {
 Letter read_letter() {
     std::array<char, 1> none{};
     const ssize_t size = ::recv(kWorkerControl, none.data(), none.size(), MSG_PEEK | MSG_TRUNC);
-    if (size <= 0) ::_exit(0);
+    if (size <= 0) ::_exit(kSetupFailed);
     Letter letter;
     letter.message.resize(static_cast<std::size_t>(size));
     iovec part{letter.message.data(), letter.message.size()};
@@ -56,9 +56,11 @@ Letter read_letter() {
     return letter;
 }
 
-BootTime await_go() {
+BootTime await_go(pid_t parent) {
     std::int64_t deadline = 0;
-    if (::read(kWorkerControl, &deadline, sizeof deadline) != sizeof deadline) ::_exit(0);
+    if (::read(kWorkerControl, &deadline, sizeof deadline) != sizeof deadline) ::_exit(kSetupFailed);
+    // One of another user that was stopped meanwhile may read the word long after the executor that gave it has ended.
+    if (::getppid() != parent) give_up("whoever started it has ended");
     return BootTime{Micros(deadline)};
 }
 

@@ -45,7 +45,8 @@ struct Letter {
 /// Confines this process for good, and makes sure that the executor, `parent`, is still there.
 void confine_or_give_up(const WorkerConfinement& row, pid_t parent);
 
-/// Nothing is done before this has returned. Without the word it ends. Gives the time at which the executor ends it.
-[[nodiscard]] BootTime await_go();
+/// Nothing is done before this has returned. Without the word, or when `parent` is gone by then, it ends. Gives the
+/// time at which the executor ends it.
+[[nodiscard]] BootTime await_go(pid_t parent);
 
 }  // namespace luminous_healing::executor

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import daemon
 import probe
@@ -39,6 +40,8 @@ class Confinement(probe.Probe):
         self.assertEqual(held["pgid"], held["pid"])
         self.assertEqual(set(held["uid"]), {os.geteuid()})
         self.assertEqual(int(held["blocked"], 16), 0)
+        by_python = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1  # the probe's own
+        self.assertEqual(int(held["ignored"], 16) & ~by_python, 0)
 
     def test_it_cannot_write_outside_its_writes(self):
         """Without writes a command writes nowhere but /dev/null; not the configuration, not the log."""

@@ -49,6 +49,24 @@ class Privileges(daemon.Scenario):
         self.assertEqual((status["uid"], status["capabilities"]), (uid, []))
         self.assertCode(d.ask("a"), "ok")
 
+    def test_nobody_s_process_holds_the_executor_up(self):
+        """A35: who stops whatever runs as the user of a command cannot stop who ends that command for the executor."""
+        other = pwd.getpwnam("uucp")
+
+        def become_other():
+            os.setgroups([])
+            os.setresgid(other.pw_gid, other.pw_gid, other.pw_gid)
+            os.setresuid(other.pw_uid, other.pw_uid, other.pw_uid)
+
+        d = self.start_as(f'[actions.slow]\ncommand = ["/bin/sleep", "1000"]\nrun_as = "{other.pw_name}"\ntimeout = "1s"')
+        stop_all = "import os, signal\nwhile True:\n try: os.kill(-1, signal.SIGSTOP)\n except OSError: pass\n"
+        stopper = subprocess.Popen(["/usr/bin/python3", "-c", stop_all], preexec_fn=become_other)
+        self.addCleanup(stopper.wait)
+        self.addCleanup(stopper.kill)
+        for _ in range(3):
+            self.assertCode(d.ask("slow"), "timeout")
+        self.assertCode(d.ask("status"), "ok")
+
     def test_without_a_user_it_says_so(self):
         """Started as root without daemon.user it stays uid 0, its capabilities cut, and says so; the gate's uid is no account's."""
         d = self.start('[actions.a]\ncommand = ["/bin/true"]')

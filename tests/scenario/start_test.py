@@ -327,6 +327,21 @@ class Start(starting.Starting):
         self.assertIn("callers.x", err)
         self.assertNotRegex(out + err, r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+    def test_a_launcher_that_is_no_program(self):
+        """Without a program to start commands with the daemon says so and does not start."""
+        d = self.make(CONFIG)
+        beside = os.path.join(d.folder, "luminous-healing-launcher")
+        shutil.copy(daemon.BINARY, d.folder)
+        d.binary = os.path.join(d.folder, os.path.basename(daemon.BINARY))
+        for spoil, words in ((lambda: None, "install the package again"), (lambda: os.mkdir(beside), "is no program"),
+                             (lambda: (os.rmdir(beside), open(beside, "wb").close()), "is no program")):
+            spoil()
+            done = subprocess.run([d.binary, "--config", d.config_path], capture_output=True, text=True, check=False,
+                                  env=d.environment(), stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("luminous-healing-launcher", done.stderr)
+            self.assertIn(words, done.stderr)
+
     def test_an_inherited_socket_is_adopted_and_never_unlinked(self):
         """A17: a socket passed as systemd does is served, and is still there when the daemon has ended."""
         d = self.make(CONFIG)

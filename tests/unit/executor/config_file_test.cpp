@@ -235,24 +235,22 @@ TEST_CASE("A06: an integer parameter of a command is not negative unless min say
     CHECK(config.actions.at(ActionName("x")).parameters.at(0).minimum == 0);
 }
 
-TEST_CASE("the defaults of an action fit into what a worker is told") {
+TEST_CASE("the arguments of a command, as long as they may be, fit into what its launcher is told") {
     const Machine machine;
-    const auto with_defaults = [](int count) {
+    const auto with_arguments = [](int count, const std::string& more) {
         std::string text =
             "[callers.a]\nkey = \"good-key\"\nusers = [0]\nactions = [\"x\"]\n[actions.x]\n"
             "command = [\"/usr/bin/podman\"";
-        for (int i = 0; i < count; ++i) text += ",\n\"{p" + std::to_string(i) + "}\"";
-        text += "]\n";
-        for (int i = 0; i < count; ++i)
-            text += "parameters.p" + std::to_string(i) +
-                    " = { type = \"string\", pattern = \"a*\", max_length = 4000, " + "default = \"" +
-                    std::string(1900, 'a') + "\" }\n";
-        return text;
+        for (int i = 0; i < count; ++i) text += ", \"{p}\"";
+        return text + more + "]\nparameters.p = { type = \"string\", pattern = \"a*\", max_length = 4096 }\n";
     };
-    CHECK(problems_of(machine, with_defaults(34)).empty());
-    const auto problems = problems_of(machine, with_defaults(35));
-    REQUIRE(problems.size() == 1);
-    CHECK(problems[0].what.find("x.parameters: the defaults with their names are 67") != std::string::npos);
+    CHECK(problems_of(machine, with_arguments(31, "")).empty());
+    const auto text = ",\n\"" + std::string(2000, 'b') + "\"";
+    for (const auto& problems :
+         {problems_of(machine, with_arguments(32, "")), problems_of(machine, with_arguments(31, text + text + text))}) {
+        REQUIRE(problems.size() == 1);
+        CHECK(problems[0].what.find("x.command: the arguments may be 13") != std::string::npos);
+    }
 }
 
 TEST_CASE("A41: a program that runs others takes parameters once it is said what it runs") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <string>
 
 using namespace luminous_healing;
@@ -48,4 +49,12 @@ TEST_CASE("a launcher's orders that are cut off anywhere, or followed by anythin
     Launch nothing = some_launch();
     nothing.argv.clear();
     CHECK_FALSE(decode_launch(encode_launch(nothing)).has_value());
+}
+
+TEST_CASE("a launcher takes no orders of another version's daemon") {
+    std::string orders = encode_launch(some_launch());
+    orders[sizeof(std::uint32_t)] ^= 1;  // the version stands first, after its length
+    const auto read = decode_launch(orders);
+    REQUIRE_FALSE(read.has_value());
+    CHECK(read.error().message.find("restart the daemon") != std::string::npos);
 }
