@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 namespace luminous_healing::executor {
@@ -84,14 +85,14 @@ std::string placeholder_in(std::string_view argument) {
     return {};
 }
 
-/// Bytes of the longest text that such a parameter may become.
+/// Bytes of the longest text that a request may give such a parameter.
 std::size_t longest_value(const policy::ParameterSpec& spec) {
     const auto& listed = spec.choices.empty() ? spec.allowed : spec.choices;
-    std::size_t longest = spec.default_value ? spec.default_value->size() : 0;
+    std::size_t longest = 0;
     for (const auto& value : listed) longest = std::max(longest, value.size());
     if (!listed.empty()) return longest;
     constexpr std::size_t kLongestOther = 256;  // a unit's name; numbers are shorter
-    return std::max(longest, spec.type == policy::ParameterType::string ? spec.max_length : kLongestOther);
+    return spec.type == policy::ParameterType::string ? spec.max_length : kLongestOther;
 }
 
 bool is_launcher(const std::string& program) {
@@ -220,12 +221,21 @@ std::vector<std::string> CommandReader::arguments(const std::string& key) {
 /// (net.core.wmem_default).
 void CommandReader::arguments_fit(const std::string& key, const std::vector<std::string>& arguments) {
     constexpr std::size_t kMost = 2 * protocol::kMaxFrame;
-    std::size_t size = 0;
+    std::size_t text = 0;
+    std::size_t given = 0;  // by a request, if each parameter is as long as it may be
+    std::map<std::string, std::size_t> times;
     for (const auto& argument : arguments) {
         const auto spec = std::find_if(action_.parameters.begin(), action_.parameters.end(),
                                        [&](const auto& each) { return argument == "{" + each.name + "}"; });
-        size += spec == action_.parameters.end() ? argument.size() : longest_value(*spec);
+        const bool is_text = spec == action_.parameters.end();
+        text += is_text ? argument.size() : spec->default_value.value_or("").size();
+        if (is_text) continue;
+        given += longest_value(*spec);
+        ++times[spec->name];
     }
+    std::size_t most_times = 0;
+    for (const auto& [name, count] : times) most_times = std::max(most_times, count);
+    const std::size_t size = text + std::min(given, most_times * protocol::kMaxFrame);  // all of them are in one frame
     if (size > kMost)
         problem(key, table_.line(key),
                 "the arguments may be " + std::to_string(size) + " bytes together, and more than " +

@@ -81,7 +81,7 @@ void connect_output(const UniqueFd& output) {
 /// Started by hatch_launcher(): nowhere as input and output, a report and a control, nothing else.
 int main() {
     if (::fcntl(kWorkerControl, F_GETFD) < 0) {
-        std::fputs("luminous-healing-launcher is started by luminous-healingd, and by nobody else\n", stderr);
+        (void)std::fputs("luminous-healing-launcher is started by luminous-healingd, and by nobody else\n", stderr);
         return 2;
     }
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);            // until it is another user, it may be what the executor may
