@@ -30,9 +30,9 @@ TARGETS = {
 # The nearest that this machine lets a daemon of two processes come: no targets, but what those above are to be read by.
 CHAINS = {
     "status_over_bare": "signed status, over two bare processes: they read and check the request, and sign the answer",
-    "bare_status_over_relay": "those over the relay: the least that status_over_relay could be",
+    "bare_status_over_relay": "those over the relay: what status_over_relay is to be read by",
     "decision_over_bare": "refusal recorded durably, over bare processes that record too",
-    "bare_decision_over_floor": "those over relay + sync: the least that decision_over_floor could be",
+    "bare_decision_over_floor": "those over relay + sync: what decision_over_floor is to be read by",
     "command_over_bare": "/bin/true confined, over bare processes that record, fork, confine and execute it, record",
     "bare_command_over_spawn": "those over spawn + 2 sync + relay: what command_over_spawn is to be read by",
     "builtin_over_bare": "kill_process, over bare processes that record, fork, confine, do its steps, record",
