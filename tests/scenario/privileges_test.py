@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import resource
 import signal
 import subprocess
@@ -66,6 +67,19 @@ class Privileges(daemon.Scenario):
         for _ in range(3):
             self.assertCode(d.ask("slow"), "timeout")
         self.assertCode(d.ask("status"), "ok")
+
+    def test_what_it_lends_a_launcher_it_takes_back(self):
+        """A30: after a command the executor has no inheritable or ambient capability, nor has what it starts next."""
+        d = self.start_as(f'[actions.other]\ncommand = {SHOW}\nrun_as = "daemon"\n[actions.own]\ncommand = {SHOW}')
+        self.assertNotEqual(capabilities(d.pid), 0)
+        for action in "other", "own":
+            output = self.assertCode(d.ask(action), "ok")["output"]
+            self.assertEqual(set(re.findall(r"Cap(?:Inh|Prm|Eff|Amb):\s*(\w+)", output)), {"0" * 16})
+            self.assertEqual([capabilities(d.pid, name) for name in ("CapInh", "CapAmb")], [0, 0])
+        os.kill(d.gate_pid(), signal.SIGKILL)
+        d.await_journal("the gate was lost")
+        self.assertCode(d.ask("own"), "ok")
+        self.assertEqual([capabilities(d.confined_gate(), name) for name in ("CapInh", "CapPrm", "CapAmb")], [0, 0, 0])
 
     def test_without_a_user_it_says_so(self):
         """Started as root without daemon.user it stays uid 0, its capabilities cut, and says so; the gate's uid is no account's."""
