@@ -223,6 +223,7 @@ void CommandReader::arguments_fit(const std::string& key, const std::vector<std:
     constexpr std::size_t kMost = 2 * protocol::kMaxFrame;
     std::size_t text = 0;
     std::size_t given = 0;  // by a request, if each parameter is as long as it may be
+    std::size_t most_times = 0;
     std::map<std::string, std::size_t> times;
     for (const auto& argument : arguments) {
         const auto spec = std::find_if(action_.parameters.begin(), action_.parameters.end(),
@@ -231,10 +232,8 @@ void CommandReader::arguments_fit(const std::string& key, const std::vector<std:
         text += is_text ? argument.size() : spec->default_value.value_or("").size();
         if (is_text) continue;
         given += longest_value(*spec);
-        ++times[spec->name];
+        most_times = std::max(most_times, ++times[spec->name]);
     }
-    std::size_t most_times = 0;
-    for (const auto& [name, count] : times) most_times = std::max(most_times, count);
     const std::size_t size = text + std::min(given, most_times * protocol::kMaxFrame);  // all of them are in one frame
     if (size > kMost)
         problem(key, table_.line(key),

@@ -277,7 +277,9 @@ Expected<UniqueFd> open_launcher() {
         const bool is_file = ::fstat(launcher.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
         if (!is_file || ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0)
             return fail(path.string() + " is no program; install the package again");
-        return UniqueFd(::fcntl(launcher.get(), F_DUPFD_CLOEXEC, 10));  // out of the way of what it starts with
+        UniqueFd kept(::fcntl(launcher.get(), F_DUPFD_CLOEXEC, 10));  // out of the way of what it starts with
+        if (!kept.valid()) return fail_errno("open " + path.string());
+        return kept;
     }
     return fail_errno("luminous-healing-launcher, which commands are started with, is neither in " + folder.string() +
                       " nor in " + installed.string() + "; install the package again");
