@@ -39,7 +39,7 @@ std::string Facts::to_json() const {
     protocol::JsonWriter writer;
     writer.begin_object();
     for (const auto& [key, value] : facts_) {
-        writer.key(key);
+        writer.key_text(key);
         if (const auto* const text = std::get_if<std::string>(&value)) writer.string(*text);
         else if (const auto* const number = std::get_if<std::int64_t>(&value)) writer.integer(*number);
         else writer.boolean(std::get<bool>(value));

@@ -13,6 +13,7 @@ namespace luminous_healing::audit {
 namespace {
 
 using protocol::Json;
+using protocol::JsonName;
 using protocol::JsonWriter;
 
 constexpr std::array<std::string_view, 13> kEventNames{"decision",  "outcome",   "interrupted", "aborted", "suppressed",
@@ -56,13 +57,12 @@ std::string checked(std::string_view json) {
 }
 
 /// As printable_line() gives it, without a copy where that changes nothing.
-void write_line(JsonWriter& writer, std::string_view key, std::string_view text, std::size_t most) {
+void write_line(JsonWriter& writer, JsonName key, std::string_view text, std::size_t most) {
     if (text.size() <= most && is_printable_line(text)) writer.member(key, text);
     else writer.member(key, printable_line(text, most));
 }
 
-void write_line_or_null(JsonWriter& writer, std::string_view key, const std::optional<std::string>& text,
-                        std::size_t most) {
+void write_line_or_null(JsonWriter& writer, JsonName key, const std::optional<std::string>& text, std::size_t most) {
     if (text) write_line(writer, key, std::string_view(*text), most);
     else writer.key(key).null();
 }

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <array>
 #include <ctime>
 
 namespace luminous_healing {
@@ -97,10 +98,11 @@ std::string format_rfc3339(WallTime time) {
     const std::chrono::hh_mm_ss clock(std::chrono::sys_time<Micros>(time.since_epoch) - day);
     std::string text = std::to_string(static_cast<int>(date.year()));
     if (text.size() < 4) text.insert(0, 4 - text.size(), '0');
+    text.reserve(text.size() + sizeof "-11-21T10:00:00.000000Z");
     const auto put = [&text](char before, std::int64_t number, std::size_t digits) {
-        text += before;
-        text.resize(text.size() + digits, '0');
-        for (auto at = text.rbegin(); number > 0; ++at, number /= 10) *at = static_cast<char>('0' + number % 10);
+        std::array<char, 7> piece{before};
+        for (std::size_t at = digits; at > 0; --at, number /= 10) piece[at] = static_cast<char>('0' + number % 10);
+        text.append(piece.data(), digits + 1);
     };
     put('-', static_cast<unsigned>(date.month()), 2);
     put('-', static_cast<unsigned>(date.day()), 2);

@@ -31,7 +31,7 @@ constexpr Micros kAcceptPause = 100ms;      // after accept(2) failed for want o
 constexpr Micros kGateCheck = 5s;           // how often the gate must give a sign of life
 constexpr Micros kGateRestartDelay = 50ms;  // grows with every loss in a row, so that a broken gate does not spin
 
-std::string object_with(std::string_view name, std::string_view value) {
+std::string object_with(protocol::JsonName name, std::string_view value) {
     protocol::JsonWriter writer;
     return writer.begin_object().member(name, value).end_object().take();
 }

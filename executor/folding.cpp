@@ -3,8 +3,8 @@
 namespace luminous_healing::executor {
 
 bool Folding::admit(protocol::Code code, uid_t uid, const std::string& caller, BootTime now) {
-    Key key{{code, uid}, caller};
-    if (windows_.size() >= kMaxKinds && !windows_.contains(key)) key = {{code, static_cast<uid_t>(-1)}, ""};
+    Key key{code, uid, caller};
+    if (windows_.size() >= kMaxKinds && !windows_.contains(key)) key = {code, static_cast<uid_t>(-1), ""};
     auto [entry, fresh] = windows_.try_emplace(std::move(key));
     Window& window = entry->second;
     if (fresh) window.since = now;
@@ -26,8 +26,7 @@ std::vector<Folding::Suppressed> Folding::collect(BootTime now, bool all) {
             continue;
         }
         if (window.suppressed > 0)
-            counts.push_back(
-                {entry->first.first.first, entry->first.first.second, entry->first.second, window.suppressed});
+            counts.push_back({entry->first.code, entry->first.uid, entry->first.caller, window.suppressed});
         entry = windows_.erase(entry);
     }
     return counts;

@@ -9,9 +9,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <string>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
 namespace luminous_healing::executor {
@@ -37,13 +37,24 @@ public:
     [[nodiscard]] bool empty() const noexcept { return windows_.empty(); }
 
 private:
-    using Key = std::pair<std::pair<protocol::Code, uid_t>, std::string>;
+    struct Key {
+        protocol::Code code;
+        uid_t uid;
+        std::string caller;
+        bool operator==(const Key&) const = default;
+    };
+    struct Hash {
+        std::size_t operator()(const Key& key) const noexcept {
+            return std::hash<std::string>{}(key.caller) ^ (std::size_t{key.uid} << 8U) ^
+                   static_cast<std::size_t>(key.code);
+        }
+    };
     struct Window {
         BootTime since;
         std::uint32_t recorded = 0;
         std::int64_t suppressed = 0;
     };
-    std::map<Key, Window> windows_;
+    std::unordered_map<Key, Window, Hash> windows_;
 };
 
 }  // namespace luminous_healing::executor

@@ -147,12 +147,13 @@ int print_capabilities(const policy::Config& config) {
     writer.begin_object().key("capabilities");
     write_texts(writer, capability_names(needed_capabilities(config, uid)));
     writer.key("privileges").begin_object();
-    for (const auto& [name, action] : config.actions) write_privilege(writer.key(name.str()), row_of(action).privilege);
+    for (const auto& [name, action] : config.actions)
+        write_privilege(writer.key_text(name.str()), row_of(action).privilege);
     writer.end_object().key("actions").begin_object();
     for (const auto& [name, action] : config.actions) {
         policy::Config only = config;
         only.actions = {{name, action}};
-        writer.key(name.str());
+        writer.key_text(name.str());
         write_texts(writer, capability_names(needed_capabilities(only, uid)));
     }
     writer.end_object().end_object();

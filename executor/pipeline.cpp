@@ -417,7 +417,7 @@ audit::Record Pipeline::record_of_success(const Asked& asked) const {
 
 std::string Pipeline::key_of(const Asked& asked) { return asked.caller->name.str() + '\0' + asked.request.id.str(); }
 
-Pipeline::Answer Pipeline::written(const Asked& asked, Response response) {
+Pipeline::Answer Pipeline::written(const Asked& asked, Response& response) {
     response.request_id = asked.request.id.empty() ? "unknown" : asked.request.id.str();
     if (response.result.size() > protocol::kMaxResult) response.result = R"({"truncated":true})";
     if (response.error) response.error = printable_line(*response.error, protocol::kMaxError);

@@ -152,9 +152,10 @@ private:
         std::string response;  ///< the signed bytes, as they are remembered
         std::string frame;     ///< as they are sent
     };
-    [[nodiscard]] static Answer written(const Asked& asked, protocol::Response response);
+    /// Completes the response with what every one has.
+    [[nodiscard]] static Answer written(const Asked& asked, protocol::Response& response);
     void give(const Asked& asked, const Answer& answer);
-    void answer(const Asked& asked, protocol::Response response) { give(asked, written(asked, std::move(response))); }
+    void answer(const Asked& asked, protocol::Response response) { give(asked, written(asked, response)); }
     [[nodiscard]] static Repeat repeat_of(const Asked& asked);
     void send_again(const Repeat& again, std::string_view response);
     void confirm(const Asked& asked);

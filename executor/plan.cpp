@@ -7,7 +7,7 @@
 namespace luminous_healing::executor {
 namespace {
 
-void write_list(protocol::JsonWriter& writer, std::string_view name, const std::vector<std::string>& items) {
+void write_list(protocol::JsonWriter& writer, protocol::JsonName name, const std::vector<std::string>& items) {
     writer.key(name).begin_array();
     for (const auto& item : items) writer.string(item);
     writer.end_array();

@@ -88,9 +88,9 @@ ExitStatus tail(const AuditOptions& options, const Globals& globals) {
     return read ? ExitStatus::done : report_unreadable(read.error());
 }
 
-void write_counts(protocol::JsonWriter& writer, std::string_view name, const audit::Stats::Counts& counts) {
+void write_counts(protocol::JsonWriter& writer, protocol::JsonName name, const audit::Stats::Counts& counts) {
     writer.key(name).begin_object();
-    for (const auto& [key, count] : counts) writer.member(key, count);
+    for (const auto& [key, count] : counts) writer.key_text(key).integer(count);
     writer.end_object();
 }
 

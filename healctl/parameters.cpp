@@ -60,7 +60,7 @@ Expected<std::string> read_parameters(const std::vector<std::string>& words) {
         if (std::find(names.begin(), names.end(), name) != names.end())
             return fail("parameter " + quoted(name) + " is given twice: give it once");
         names.push_back(name);
-        writer.key(name);
+        writer.key_text(name);
         if (!is_json) write_plain(writer, value);
         else if (auto ok = write_json(writer, name, value); !ok) return tl::unexpected(ok.error());
     }

@@ -5,7 +5,11 @@
 
 namespace luminous_healing::policy {
 
-std::string Journal::key_of(const CallerName& caller, const RequestId& id) { return caller.str() + '\0' + id.str(); }
+std::string Journal::key_of(const CallerName& caller, const RequestId& id) {
+    std::string key;
+    key.reserve(caller.str().size() + 1 + id.str().size());
+    return key.append(caller.str()).append(1, '\0').append(id.str());
+}
 
 Journal::Recall Journal::recall(const CallerName& caller, const RequestId& id, const protocol::Mac& mac) const {
     const auto found = entries_.find(key_of(caller, id));
@@ -25,7 +29,7 @@ bool Journal::begin(const CallerName& caller, const RequestId& id, const protoco
     Entry& entry = place->second;
     entry.mac = mac;
     entry.timestamp = timestamp;
-    entry.stale = stale_.emplace(stale_at, &*place);
+    entry.stale = stale_.emplace_hint(stale_.end(), stale_at, &*place);  // mostly they come in order
     return true;
 }
 

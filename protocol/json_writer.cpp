@@ -8,11 +8,17 @@
 #include <rapidjson/writer.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace luminous_healing::protocol {
 
 using Buffer = rapidjson::StringBuffer;
-using Writer = rapidjson::Writer<Buffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
+
+/// With the part that knows which comma or colon comes next: what is JSON already is placed after it as it is.
+struct Writer : rapidjson::Writer<Buffer, rapidjson::UTF8<>, rapidjson::ASCII<>> {
+    using rapidjson::Writer<Buffer, rapidjson::UTF8<>, rapidjson::ASCII<>>::Writer;
+    using rapidjson::Writer<Buffer, rapidjson::UTF8<>, rapidjson::ASCII<>>::Prefix;
+};
 
 struct JsonWriter::Impl {
     explicit Impl(std::size_t expected) : buffer(nullptr, expected) {}
@@ -21,8 +27,8 @@ struct JsonWriter::Impl {
 
     /// A member's name or a string value; the writer knows by itself which of the two comes next.
     void text(std::string_view text);
-    /// JSON as it is, with `around` before and after it. RapidJSON would look at each of its bytes once more.
-    void place(std::string_view json, rapidjson::Type type, std::string_view around = {});
+    /// A string that stands in JSON as it is. RapidJSON would look at each of its bytes once more.
+    void place_string(std::string_view text);
 };
 
 namespace {
@@ -41,22 +47,50 @@ std::string without_del(std::string_view text) {
     return json;
 }
 
-/// Nearly every string: one that stands in JSON as it is.
+constexpr std::uint64_t each(unsigned char byte) { return byte * std::uint64_t{0x0101010101010101}; }
+
+/// The highest bit of each of the eight bytes that is zero (and perhaps of one above such a byte): "has a zero byte".
+constexpr std::uint64_t zero_bytes(std::uint64_t word) { return (word - each(1)) & ~word; }
+
+/// Nonzero in the highest bit of a byte: one of the eight needs an escape. Below a space, DEL or above, '"', '\\'.
+constexpr std::uint64_t escapes_in(std::uint64_t word) {
+    return (word | (word - each(0x20)) | (word + each(1)) | zero_bytes(word ^ each('"')) |
+            zero_bytes(word ^ each('\\'))) &
+           each(0x80);
+}
+
+std::uint64_t word_at(const char* bytes) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/// Nearly every string: one that stands in JSON as it is. Eight characters at a time, the last eight perhaps again.
 bool needs_no_escape(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
+    constexpr std::size_t kWord = sizeof(std::uint64_t);
+    if (text.size() < kWord) {
+        return std::all_of(text.begin(), text.end(),
+                           [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
+    }
+    const char* const last = text.data() + text.size() - kWord;
+    std::uint64_t escapes = escapes_in(word_at(last));
+    for (const char* at = text.data(); at < last; at += kWord) escapes |= escapes_in(word_at(at));
+    return escapes == 0;
 }
 
 }  // namespace
 
-void JsonWriter::Impl::place(std::string_view json, rapidjson::Type type, std::string_view around) {
-    writer.RawValue("", 0, type);  // the comma or colon before it
-    char* at = buffer.Push(json.size() + 2 * around.size());
-    for (const auto piece : {around, json, around}) at = std::copy(piece.begin(), piece.end(), at);
+void JsonWriter::Impl::place_string(std::string_view text) {
+    writer.Prefix(rapidjson::kStringType);
+    char* at = buffer.Push(text.size() + 2);
+    *at++ = '"';
+    at = std::copy(text.begin(), text.end(), at);
+    *at = '"';
 }
 
 void JsonWriter::Impl::text(std::string_view text) {
     if (needs_no_escape(text)) {
-        place(text, rapidjson::kStringType, "\"");
+        place_string(text);
     } else if (!is_valid_utf8(text)) {
         this->text(repaired_utf8(text));
     } else if (text.find('\x7F') != std::string_view::npos) {
@@ -86,7 +120,11 @@ JsonWriter& JsonWriter::end_array() {
     impl_->writer.EndArray();
     return *this;
 }
-JsonWriter& JsonWriter::key(std::string_view name) {
+JsonWriter& JsonWriter::key(JsonName name) {
+    impl_->place_string(name.text());
+    return *this;
+}
+JsonWriter& JsonWriter::key_text(std::string_view name) {
     impl_->text(name);
     return *this;
 }
@@ -107,7 +145,8 @@ JsonWriter& JsonWriter::null() {
     return *this;
 }
 JsonWriter& JsonWriter::raw(std::string_view json) {
-    impl_->place(json, rapidjson::kObjectType);
+    impl_->writer.Prefix(rapidjson::kObjectType);
+    std::copy(json.begin(), json.end(), impl_->buffer.Push(json.size()));
     return *this;
 }
 
@@ -124,7 +163,7 @@ JsonWriter& JsonWriter::value(const Json& json) {
         case Json::Kind::object:
             begin_object();
             for (const auto& m : json.members) {
-                key(m.name);
+                key_text(m.name);
                 value(m.value);
             }
             return end_object();
@@ -132,11 +171,11 @@ JsonWriter& JsonWriter::value(const Json& json) {
     return null();
 }
 
-JsonWriter& JsonWriter::member_or_null(std::string_view name, const std::optional<std::string>& text) {
+JsonWriter& JsonWriter::member_or_null(JsonName name, const std::optional<std::string>& text) {
     key(name);
     return text ? string(*text) : null();
 }
-JsonWriter& JsonWriter::member_or_null(std::string_view name, const std::optional<std::int64_t>& value) {
+JsonWriter& JsonWriter::member_or_null(JsonName name, const std::optional<std::int64_t>& value) {
     key(name);
     return value ? integer(*value) : null();
 }

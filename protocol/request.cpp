@@ -130,7 +130,7 @@ Expected<Request> parse_request_v1(std::string_view id, std::string_view action,
 std::string write_parameters(const std::vector<JsonMember>& parameters) {
     JsonWriter writer;
     writer.begin_object();
-    for (const auto& m : parameters) writer.key(m.name).value(m.value);
+    for (const auto& m : parameters) writer.key_text(m.name).value(m.value);
     writer.end_object();
     return writer.take();
 }

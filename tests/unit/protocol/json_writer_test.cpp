@@ -63,7 +63,14 @@ TEST_CASE("ill-formed UTF-8 becomes the replacement character and nothing else c
 
 TEST_CASE("member names are escaped as values are") {
     JsonWriter writer;
-    writer.begin_object().member("a\x7f\"\n", "x").member("\xff", "y").member("", "z").end_object();
+    writer.begin_object()
+        .key_text("a\x7f\"\n")
+        .string("x")
+        .key_text("\xff")
+        .string("y")
+        .key_text("")
+        .string("z")
+        .end_object();
     CHECK(writer.text() == R"({"a\u007F\"\n":"x","\uFFFD":"y","":"z"})");
 }
 
