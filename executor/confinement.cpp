@@ -56,6 +56,12 @@ Expected<void> confine_executor(CapabilitySet keep, bool* bounded) {
     return set_capabilities(keep & permitted_capabilities());
 }
 
+Expected<void> fence_worker(int ruleset, const FilterProgram& filter) {
+    if (auto ok = no_new_privileges(); !ok) return ok;
+    if (auto ok = apply_ruleset(ruleset); !ok) return ok;
+    return install(filter);
+}
+
 Expected<void> confine_worker(const WorkerConfinement& row) {
     ::umask(077);
     if (::chdir("/") != 0) return fail_errno("chdir /");
@@ -68,9 +74,7 @@ Expected<void> confine_worker(const WorkerConfinement& row) {
     if (auto ok = no_new_privileges(); !ok) return ok;
     // After the last change of credentials, which would clear it (prctl(2)): no worker outlives a killed executor.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return fail_errno("prctl PR_SET_PDEATHSIG");
-    if (!row.confined) return {};
-    if (auto ok = apply_ruleset(row.ruleset); !ok) return ok;
-    return install(*row.filter);
+    return row.confined ? fence_worker(row.ruleset, *row.filter) : Expected<void>();
 }
 
 }  // namespace luminous_healing::executor

@@ -6,6 +6,35 @@
 
 namespace luminous_healing::executor {
 
+namespace {
+
+Expected<void> check_version(ByteReader& reader) {
+    const auto version = reader.text();
+    if (version == LUMINOUS_VERSION) return {};
+    return fail("its orders are of version " + std::string(version) +
+                ", and the launcher is " LUMINOUS_VERSION ": restart the daemon");
+}
+
+}  // namespace
+
+std::string encode_fence(const FilterProgram& filter) {
+    ByteWriter writer;
+    writer.text(LUMINOUS_VERSION);
+    writer.number(static_cast<std::uint32_t>(filter.size()));
+    for (const sock_filter& instruction : filter) writer.number(instruction);
+    return writer.take();
+}
+
+Expected<FilterProgram> decode_fence(std::string_view bytes) {
+    ByteReader reader(bytes);
+    if (auto ok = check_version(reader); !ok) return tl::unexpected(ok.error());
+    FilterProgram filter;
+    for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
+        filter.push_back(reader.number<sock_filter>());
+    if (!reader.at_end() || filter.empty()) return fail("its fence cannot be read");
+    return filter;
+}
+
 std::string encode_launch(const Launch& launch) {
     ByteWriter writer;
     writer.text(LUMINOUS_VERSION);
@@ -16,8 +45,6 @@ std::string encode_launch(const Launch& launch) {
     for (const gid_t group : launch.credentials.groups) writer.number(group);
     writer.number(launch.capabilities);
     writer.number(launch.confined);
-    writer.number(static_cast<std::uint32_t>(launch.filter.size()));
-    for (const sock_filter& instruction : launch.filter) writer.number(instruction);
     writer.number(static_cast<std::uint32_t>(launch.argv.size()));
     for (const auto& argument : launch.argv) writer.text(argument);
     return writer.take();
@@ -26,9 +53,7 @@ std::string encode_launch(const Launch& launch) {
 Expected<Launch> decode_launch(std::string_view bytes) {
     ByteReader reader(bytes);
     Launch launch;
-    if (const auto version = reader.text(); version != LUMINOUS_VERSION)
-        return fail("its orders are of version " + std::string(version) +
-                    ", and the launcher is " LUMINOUS_VERSION ": restart the daemon");
+    if (auto ok = check_version(reader); !ok) return tl::unexpected(ok.error());
     launch.executor = reader.number<pid_t>();
     launch.credentials.uid = reader.number<uid_t>();
     launch.credentials.gid = reader.number<gid_t>();
@@ -36,8 +61,6 @@ Expected<Launch> decode_launch(std::string_view bytes) {
         launch.credentials.groups.push_back(reader.number<gid_t>());
     launch.capabilities = reader.number<CapabilitySet>();
     launch.confined = reader.number<char>() != 0;
-    for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
-        launch.filter.push_back(reader.number<sock_filter>());
     for (auto left = reader.number<std::uint32_t>(); left > 0 && reader.whole(); --left)
         launch.argv.emplace_back(reader.text());
     if (!reader.at_end() || launch.argv.empty()) return fail("its orders cannot be read");

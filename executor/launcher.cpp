@@ -72,6 +72,13 @@ void take_signals_back() {
     for (const int signal : {32, 33}) ::syscall(SYS_rt_sigaction, signal, &usual, nullptr, sizeof usual.mask);
 }
 
+void fence_or_give_up(const Letter& letter) {
+    const auto filter = decode_fence(letter.message);
+    if (!filter) give_up(filter.error().message);
+    if (auto ok = fence_worker(letter.ruleset.get(), *filter); !ok)
+        give_up("could not be fenced in: " + ok.error().message);
+}
+
 void connect_output(const UniqueFd& output) {
     for (const int standard : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(output.get(), standard);
 }
@@ -93,9 +100,15 @@ int main() {
     // Drops nothing: what it asks the kernel once, it is to ask before a request waits.
     (void)limit_bounding(~CapabilitySet{0});
     Letter letter = read_letter();
+    const bool fenced = letter.fence;
+    if (fenced) {
+        fence_or_give_up(letter);
+        letter = read_letter();
+    }
     ::prctl(PR_SET_NAME, "healing-worker", 0, 0, 0);
     auto launch = decode_launch(letter.message);
     if (!launch) give_up(launch.error().message);
+    if (launch->confined != fenced) give_up("it was not fenced in as its orders want it");
     connect_output(letter.pipe);
     const int program = open_program(launch->argv[0]);
     keep_open_if_script(program);
@@ -103,9 +116,7 @@ int main() {
     row.credentials = launch->credentials;
     row.capabilities = launch->capabilities;
     row.executes = true;
-    row.confined = launch->confined;
-    row.ruleset = letter.ruleset.release();
-    row.filter = &launch->filter;
+    row.confined = false;  // it has been fenced in, or is not to be
     confine_or_give_up(row, launch->executor);
     (void)await_go(launch->executor);
     execute(program, launch->argv);

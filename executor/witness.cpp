@@ -63,7 +63,6 @@ Expected<Worker> Witness::start_worker(const std::string& head) {
     Launch launch;
     launch.executor = ::getpid();
     launch.credentials = {::geteuid(), ::getegid(), {}};
-    launch.filter = *filter_;
     launch.argv = command_;
     for (auto& argument : launch.argv) {
         if (argument == "{head}") argument = head;
@@ -71,7 +70,9 @@ Expected<Worker> Witness::start_worker(const std::string& head) {
     auto worker = hatch_launcher(launcher_);
     if (!worker) return worker;
     const std::string message = encode_launch(launch);
-    if (auto given = give_orders(*worker, {launch.credentials, files->fd(), true, false, message}); !given) {
+    auto given = give_fence(*worker, files->fd(), encode_fence(*filter_));
+    if (given) given = give_orders(*worker, {launch.credentials, -1, true, false, message});
+    if (!given) {
         end_at_once(*worker);
         return tl::unexpected(given.error());
     }

@@ -239,17 +239,15 @@ Expected<Worker> hatch_launcher(int program) {
     return adopt(std::move(ends->worker), *pid);
 }
 
-Expected<void> give_orders(Worker& worker, const Errand& errand) {
-    const bool piped = errand.command || errand.companion;
-    auto pipe = piped ? make_pipe() : Pipe{};
-    if (!pipe) return tl::unexpected(pipe.error());
-    worker.credentials = errand.credentials;
+namespace {
+
+/// What read_letter() reads.
+Expected<void> send_letter(const Worker& worker, char kind, int ruleset, int pipe, std::string_view message) {
     std::vector<int> fds;
-    if (errand.ruleset >= 0) fds.push_back(errand.ruleset);
-    if (piped) fds.push_back(pipe->write.get());
-    char flags = static_cast<char>((errand.ruleset >= 0 ? kRuleset : 0) | (piped ? kPipe : 0));
-    std::array<iovec, 2> parts{
-        {{&flags, 1}, {const_cast<char*>(errand.message.data()), errand.message.size()}}};  // NOLINT
+    if (ruleset >= 0) fds.push_back(ruleset);
+    if (pipe >= 0) fds.push_back(pipe);
+    char flags = static_cast<char>(kind | (ruleset >= 0 ? kRuleset : 0) | (pipe >= 0 ? kPipe : 0));
+    std::array<iovec, 2> parts{{{&flags, 1}, {const_cast<char*>(message.data()), message.size()}}};  // NOLINT
     alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> along{};
     msghdr header{};
     header.msg_iov = parts.data();
@@ -263,10 +261,24 @@ Expected<void> give_orders(Worker& worker, const Errand& errand) {
         rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
         std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
     }
-    // The socket is empty and has room for some 200 KiB, more than a frame's parameters and the defaults that a
+    // The socket has room for some 200 KiB, more than a fence, a frame's parameters and the defaults that a
     // configuration may have. MSG_DONTWAIT all the same: nobody waits for a worker.
     if (::sendmsg(worker.control.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return fail_errno("orders for a worker");
+    return {};
+}
+
+}  // namespace
+
+Expected<void> give_fence(const Worker& worker, int ruleset, std::string_view fence) {
+    return send_letter(worker, kFence, ruleset, -1, fence);
+}
+
+Expected<void> give_orders(Worker& worker, const Errand& errand) {
+    auto pipe = errand.command || errand.companion ? make_pipe() : Pipe{};
+    if (!pipe) return tl::unexpected(pipe.error());
+    worker.credentials = errand.credentials;
+    if (auto sent = send_letter(worker, 0, errand.ruleset, pipe->write.get(), errand.message); !sent) return sent;
     (errand.command ? worker.output : worker.beside) = std::move(pipe->read);
     return {};
 }

@@ -62,10 +62,14 @@ void ignore_signals();
 /// guest for longer than its execve(2): it becomes another user only as a program of its own.
 [[nodiscard]] Expected<Worker> hatch_launcher(int program);
 
+/// Fences a launcher in, before its orders: with this ruleset of FileSystemRuleset (not owned; -1: none) and what
+/// encode_fence() gave.
+[[nodiscard]] Expected<void> give_fence(const Worker& worker, int ruleset, std::string_view fence);
+
 /// What the executor has to know of the orders that it gives.
 struct Errand {
     Credentials credentials;   ///< who the worker becomes
-    int ruleset = -1;          ///< of FileSystemRuleset, not owned; -1: none
+    int ruleset = -1;          ///< of FileSystemRuleset, not owned; -1: none, or it is fenced in already
     bool command = false;      ///< with a pipe for its output
     bool companion = false;    ///< with a pipe for what that says
     std::string_view message;  ///< for `read`, or a Launch

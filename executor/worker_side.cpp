@@ -4,6 +4,7 @@
 #include "executor/report.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -27,9 +28,24 @@ void leave_terminal() {
     if (terminal.valid()) (void)::ioctl(terminal.get(), TIOCNOTTY);
 }
 
+namespace {
+
+/// Waits for the orders and says how long they are. Until they are there a worker is SCHED_BATCH: woken by them it does
+/// not take the processor from the executor, which has the intent to record first (decision 0019).
+ssize_t await_orders() {
+    const sched_param none{};
+    const bool usual = ::sched_getscheduler(0) == SCHED_OTHER;
+    if (usual) (void)::sched_setscheduler(0, SCHED_BATCH, &none);
+    std::array<char, 1> byte{};
+    const ssize_t size = ::recv(kWorkerControl, byte.data(), byte.size(), MSG_PEEK | MSG_TRUNC);
+    if (usual) (void)::sched_setscheduler(0, SCHED_OTHER, &none);
+    return size;
+}
+
+}  // namespace
+
 Letter read_letter() {
-    std::array<char, 1> none{};
-    const ssize_t size = ::recv(kWorkerControl, none.data(), none.size(), MSG_PEEK | MSG_TRUNC);
+    const ssize_t size = await_orders();
     if (size <= 0) ::_exit(kSetupFailed);
     Letter letter;
     letter.message.resize(static_cast<std::size_t>(size));
@@ -46,6 +62,7 @@ Letter read_letter() {
         std::memcpy(fds.data(), CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
     const char flags = letter.message.front();
     letter.message.erase(0, 1);
+    letter.fence = (flags & kFence) != 0;
     std::size_t next = 0;
     const auto take = [&](Along what) { return (flags & what) != 0 ? UniqueFd(away(fds.at(next++))) : UniqueFd(); };
     letter.ruleset = take(kRuleset);

@@ -30,16 +30,18 @@ inline constexpr int kSetupFailed = 125;  // exit status of a worker that gave u
 /// what a worker runs could read there, or type for whoever sits before it (tty_ioctl(4), TIOCSTI).
 void leave_terminal();
 
-/// What rides along with the orders, in the order of these bits of their first byte.
-enum Along : char { kRuleset = 1, kPipe = 2 };
+/// What rides along with a letter, in the order of these bits of its first byte; and that it is no orders yet, but the
+/// fence of a launcher.
+enum Along : char { kRuleset = 1, kPipe = 2, kFence = 4 };
 
 struct Letter {
+    bool fence = false;
     std::string message;
     UniqueFd ruleset;
     UniqueFd pipe;  // a command's output, or a companion's report
 };
 
-/// Waits for the orders. A worker whose executor has ended, or has no use for it, ends here.
+/// Waits for the next letter. A worker whose executor has ended, or has no use for it, ends here.
 [[nodiscard]] Letter read_letter();
 
 /// Confines this process for good, and makes sure that the executor, `parent`, is still there.

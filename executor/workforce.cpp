@@ -103,7 +103,6 @@ Launch Workforce::launch_for(const policy::ActionPolicy& policy, const Duty& dut
     launch.credentials = duty.credentials;
     launch.capabilities = row_capabilities(privilege, duty.plan);
     launch.confined = privilege.confined;
-    launch.filter = filters_.at({privilege.syscalls, privilege.network});
     launch.argv = fill_in(command_of(*policy.command, duty.stage), duty.arguments);
     return launch;
 }
@@ -137,15 +136,16 @@ void Workforce::prepare_next() {
 }
 
 /// The rules for what the row may write, made anew when the file system has changed beside what is hidden.
-Expected<const FileSystemRuleset*> Workforce::files_for(const actions::Privilege& privilege, bool plan) {
+Expected<std::shared_ptr<const FileSystemRuleset>> Workforce::files_for(const actions::Privilege& privilege,
+                                                                        bool plan) {
     const FileSystemRules rules = file_rules(privilege, plan, hidden_);
     std::string name = std::string(rules.network ? "n" : "-") + (rules.signals ? "s" : "-");
     for (const auto& path : rules.writes) name += '\0' + path;
     const auto found = files_.find(name);
-    if (found != files_.end() && found->second.is_current()) return &found->second;
+    if (found != files_.end() && found->second->is_current()) return found->second;
     auto ruleset = FileSystemRuleset::build(rules);
     if (!ruleset) return tl::unexpected(ruleset.error());
-    return &files_.insert_or_assign(name, std::move(*ruleset)).first->second;
+    return files_.insert_or_assign(name, std::make_shared<const FileSystemRuleset>(std::move(*ruleset))).first->second;
 }
 
 Expected<Worker> Workforce::assign(const ConfigPointer& config, const Duty& duty) {
@@ -157,38 +157,67 @@ Expected<Worker> Workforce::assign(const ConfigPointer& config, const Duty& duty
     if (!files) return tl::unexpected(files.error());
     Duty whole = duty;
     whole.credentials = *who;
-    const Kind kind = kind_for(duty.stage);
-    const bool command = kind == Kind::launcher;
-    const std::string message = command ? encode_launch(launch_for(policy, whole)) : encode_duty(whole);
-    const Errand errand{*who, (*files)->fd(), command, privilege.syscalls == actions::SyscallClass::bus, message};
-    if (auto spare = take_spare(kind, config)) {
-        if (give_orders(*spare, errand)) return std::move(*spare);
-        end_at_once(*spare);  // somebody has killed it while it waited
+    if (kind_for(duty.stage) == Kind::fork) {
+        const bool companion = privilege.syscalls == actions::SyscallClass::bus;
+        return hand_over(Kind::fork, config, {}, {*who, (*files)->fd(), false, companion, encode_duty(whole)});
     }
-    auto worker = hatch_one(kind, config);
-    if (!worker) return worker;
-    if (auto given = give_orders(*worker, errand); !given) {
-        end_at_once(*worker);
+    const Fence fence =
+        privilege.confined ? Fence{*files, &filters_.at({privilege.syscalls, privilege.network})} : Fence{};
+    fence_repeats_ = std::exchange(last_fence_, fence) == fence;
+    return hand_over(Kind::launcher, config, fence, {*who, -1, true, false, encode_launch(launch_for(policy, whole))});
+}
+
+/// To a spare worker if one waits that can do it, else to a new one.
+Expected<Worker> Workforce::hand_over(Kind kind, const ConfigPointer& config, const Fence& fence,
+                                      const Errand& errand) {
+    const auto give = [&](Spare& to) {
+        Expected<void> given;
+        if (fence.filter != nullptr && !to.fence) given = give_fence(to, fence);
+        return given ? give_orders(to.worker, errand) : given;
+    };
+    if (auto spare = take_spare(kind)) {
+        const bool fits = kind == Kind::fork ? spare->config == config : !spare->fence || spare->fence == fence;
+        if (fits && give(*spare)) return std::move(spare->worker);
+        end_at_once(spare->worker);  // not made for this, or somebody has killed it while it waited
+    }
+    auto fresh = hatch_one(kind, config);
+    if (!fresh) return tl::unexpected(fresh.error());
+    if (auto given = give(*fresh); !given) {
+        end_at_once(fresh->worker);
         return tl::unexpected(given.error());
     }
-    return worker;
+    return std::move(fresh->worker);
 }
 
-std::optional<Worker> Workforce::take_spare(Kind kind, const ConfigPointer& config) {
+Expected<void> Workforce::give_fence(Spare& spare, const Fence& fence) {
+    spare.fence = fence;
+    return executor::give_fence(spare.worker, fence.files->fd(), encode_fence(*fence.filter));
+}
+
+std::optional<Workforce::Spare> Workforce::take_spare(Kind kind) {
     auto found = spares_.extract(kind);
-    if (found.empty()) return {};
-    if (kind == Kind::launcher || found.mapped().config == config) return std::move(found.mapped().worker);
-    end_at_once(found.mapped().worker);
-    return {};
+    return found.empty() ? std::nullopt : std::optional(std::move(found.mapped()));
 }
 
-Expected<Worker> Workforce::hatch_one(Kind kind, const ConfigPointer& config) {
-    if (kind == Kind::launcher) return hatch_launcher(launcher_);
-    return hatch([this, &config](std::string_view message) -> Expected<Orders> {
-        auto duty = decode_duty(message);
-        if (!duty) return tl::unexpected(duty.error());
-        return orders_for(std::move(*duty), config);
-    });
+Expected<Workforce::Spare> Workforce::hatch_one(Kind kind, const ConfigPointer& config) {
+    auto worker = kind == Kind::launcher ? hatch_launcher(launcher_)
+                                         : hatch([this, &config](std::string_view message) -> Expected<Orders> {
+                                               auto duty = decode_duty(message);
+                                               if (!duty) return tl::unexpected(duty.error());
+                                               return orders_for(std::move(*duty), config);
+                                           });
+    if (!worker) return tl::unexpected(worker.error());
+    return Spare{std::move(*worker), config, {}};
+}
+
+/// A launcher for the fence that was wanted twice in a row gets it at once: it is made while nobody waits. One with the
+/// wrong fence is of no use, so where commands with different ones take turns it gets none before its orders.
+void Workforce::hatch_spare(Kind kind, const ConfigPointer& config) {
+    auto spare = hatch_one(kind, config);
+    if (!spare) return;
+    if (kind == Kind::launcher && fence_repeats_ && last_fence_.filter != nullptr && !give_fence(*spare, last_fence_))
+        return end_at_once(spare->worker);
+    spares_.insert_or_assign(kind, std::move(*spare));
 }
 
 void Workforce::keep_spare(const ConfigPointer& config, Stage stage) {
@@ -197,11 +226,11 @@ void Workforce::keep_spare(const ConfigPointer& config, Stage stage) {
     const Kind kind = kind_for(stage);
     if (const auto found = spares_.find(kind); found != spares_.end()) {
         if (kind == Kind::launcher || found->second.config == config) return;
-        (void)take_spare(kind, config);  // of another configuration: it goes home
+        end_at_once(take_spare(kind)->worker);  // of another configuration: it goes home
     }
     hatching_ = loop_.when_idle([this, kind, config] {
         hatching_.reset();
-        if (auto worker = hatch_one(kind, config)) spares_.insert_or_assign(kind, Spare{std::move(*worker), config});
+        hatch_spare(kind, config);
     });
 }
 

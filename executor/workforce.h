@@ -51,26 +51,40 @@ private:
     Workforce(EventLoop& loop, int launcher, std::vector<std::string> hidden)
         : loop_(loop), launcher_(launcher), hidden_(std::move(hidden)) {}
     enum class Kind { fork, launcher };
+    /// What a launcher is fenced in by before it has orders; without a filter: not at all.
+    struct Fence {
+        std::shared_ptr<const FileSystemRuleset> files;
+        const FilterProgram* filter = nullptr;
+        bool operator==(const Fence&) const = default;
+    };
     struct Spare {
         Worker worker;
-        ConfigPointer config;  // that it was forked with; no other duty than of this one is for it
+        ConfigPointer config;        // that it was forked with; no other duty than of this one is for it
+        std::optional<Fence> fence;  // that a launcher has been given; no command with another one is for it
     };
     [[nodiscard]] static Kind kind_for(Stage stage) { return stage == Stage::builtin ? Kind::fork : Kind::launcher; }
-    [[nodiscard]] std::optional<Worker> take_spare(Kind kind, const ConfigPointer& config);
-    [[nodiscard]] Expected<Worker> hatch_one(Kind kind, const ConfigPointer& config);
+    [[nodiscard]] Expected<Spare> hatch_one(Kind kind, const ConfigPointer& config);
+    [[nodiscard]] std::optional<Spare> take_spare(Kind kind);
+    [[nodiscard]] static Expected<void> give_fence(Spare& spare, const Fence& fence);
+    void hatch_spare(Kind kind, const ConfigPointer& config);
+    [[nodiscard]] Expected<Worker> hand_over(Kind kind, const ConfigPointer& config, const Fence& fence,
+                                             const Errand& errand);
     [[nodiscard]] Expected<Orders> orders_for(Duty duty, const ConfigPointer& config) const;
     [[nodiscard]] Launch launch_for(const policy::ActionPolicy& policy, const Duty& duty) const;
-    [[nodiscard]] Expected<const FileSystemRuleset*> files_for(const actions::Privilege& privilege, bool plan);
+    [[nodiscard]] Expected<std::shared_ptr<const FileSystemRuleset>> files_for(const actions::Privilege& privilege,
+                                                                               bool plan);
     void prepare_next();
 
     EventLoop& loop_;
     int launcher_;
     std::vector<std::string> hidden_;
     std::map<std::pair<actions::SyscallClass, bool>, FilterProgram> filters_;
-    std::map<std::string, FileSystemRuleset> files_;  // by what the row may write, and how
+    std::map<std::string, std::shared_ptr<const FileSystemRuleset>> files_;  // by what the row may write, and how
     std::vector<actions::Privilege> to_prepare_;
     EventSource preparing_;
     std::map<Kind, Spare> spares_;  // at most one of a kind
+    Fence last_fence_;              // of the command before
+    bool fence_repeats_ = false;    // and of the one before that
     EventSource hatching_;
     EventSource going_home_;
 };

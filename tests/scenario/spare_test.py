@@ -13,7 +13,21 @@ command = ["/bin/sh", "-c", "echo $$"]
 rate_limit = { limit = 100, window = "5min" }
 [actions.hold]
 command = ["/bin/cat", "{hold}"]
+[actions.write]
+command = ["/bin/sh", "-c", "echo $$ > {written} && cat {written}"]
+writes = ["{written}"]
+[actions.free]
+command = ["/bin/sh", "-c", "grep ^Seccomp: /proc/$$/status"]
+confine = false
+[actions.policy]
+command = ["/bin/sh", "-c", "cut -d ' ' -f 41 /proc/$$/stat"]
 """
+
+
+def filters(pid):
+    """How many system call filters a process has."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Seccomp_filters:"))
 
 
 class Spare(lost_log.LostLog):
@@ -21,7 +35,10 @@ class Spare(lost_log.LostLog):
         super().setUp()
         self.d = self.make()
         self.holding = self.hold(self.d)
-        self.d.configure(CONFIG.replace("{hold}", self.holding.path)).start()
+        self.written = os.path.join(self.d.work, "written")
+        with open(self.written, "wb"):
+            pass
+        self.d.configure(CONFIG.replace("{hold}", self.holding.path).replace("{written}", self.written)).start()
 
     def spare(self):
         """Forked as soon as the executor has nothing else to do."""
@@ -45,6 +62,42 @@ class Spare(lost_log.LostLog):
         waiting = self.spare()
         self.assertEqual(self.mark(), waiting)
         self.assertNotEqual(self.spare(), waiting)
+
+    def test_a_spare_worker_is_fenced_in_for_the_command_that_repeats(self):
+        """After two commands with the same rules it has their filter before it has orders, and becomes the third; a
+        command with other rules gets another worker, with its own. Where they take turns it has none beforehand."""
+        self.mark()
+        self.assertEqual(filters(self.spare()), filters(self.d.pid))
+        self.mark()
+        waiting = self.spare()
+        while filters(waiting) == filters(self.d.pid):
+            pass  # it is still about to read what it has been sent
+        self.assertEqual(self.mark(), waiting)
+        waiting = self.spare()
+        self.assertNotEqual(int(self.assertCode(self.d.ask("write"), "ok")["output"]), waiting)
+        self.assertFalse(daemon.is_alive(waiting))
+        waiting = self.spare()
+        self.assertEqual(self.mark(), waiting)
+        self.assertEqual(filters(self.spare()), filters(self.d.pid))
+
+    def test_a_command_that_is_not_confined_gets_no_fence_of_another(self):
+        """The spare worker with a filter is not for it; the one after it without a filter is not for the others."""
+        with open("/proc/self/status", encoding="ascii") as file:
+            ours = next(line for line in file if line.startswith("Seccomp:"))
+        for _ in range(2):
+            self.mark()
+            self.mark()
+            for _ in range(2):
+                self.assertEqual(self.assertCode(self.d.ask("free"), "ok")["output"], ours)
+
+    def test_the_spare_worker_takes_the_processor_from_nobody(self):
+        """It waits as SCHED_BATCH (decision 0019); what it becomes is scheduled as the daemon is."""
+        usual = os.sched_getscheduler(self.d.pid)
+        for _ in range(2):  # on the spot, and from a spare one
+            self.assertEqual(self.assertCode(self.d.ask("policy"), "ok")["output"], f"{usual}\n")
+            waiting = self.spare()
+            while os.sched_getscheduler(waiting) != os.SCHED_BATCH:
+                pass  # it has only just begun; the alarm bounds this too
 
     def test_two_at_once_need_no_second_spare_worker(self):
         """While the spare worker runs one action, another begins beside it."""

@@ -357,7 +357,7 @@ class Start(starting.Starting):
             waiting.close()
 
     def test_the_gate_takes_the_processor_from_nobody(self):
-        """The gate runs as SCHED_BATCH (decision 0019) and nothing else of ours does; a policy given to the daemon stays."""
+        """The gate runs as SCHED_BATCH (decision 0019) and the executor does not; a policy given to the daemon stays."""
         def policies(**options):
             d = self.start(CONFIG, **options)
             return [os.sched_getscheduler(pid) for pid in (d.confined_gate(), d.pid)]

@@ -1,8 +1,9 @@
 // step_and_kill PID COUNT: follows a running process from one system call boundary to the next (ptrace(2)) and kills it
 // with SIGKILL at the COUNTth; 0 never. A boundary is the entry into a system call and the return from one.
 //
-// Standard output: "attached"; a line "NAME FIRST-ARGUMENT RESULT" for each call that returned; at last "killed N" or,
-// when standard input was closed before or the process has ended by itself, "passed N".
+// Standard output: "attached"; at its end a line "NAME FIRST-ARGUMENT RESULT" for each call that returned, and "killed
+// N" or, when standard input was closed before or the process has ended by itself, "passed N". Not earlier: whoever
+// reads it may wait for the process first, and a pipe holds only so much.
 
 #include <elf.h>
 #include <poll.h>
@@ -54,9 +55,10 @@ struct Stepper {
     long boundaries = 0;
     std::uint64_t call = 0;
     std::uint64_t argument = 0;
+    std::string calls{};
 
     [[noreturn]] void end(const char* how) const {
-        std::printf("%s %ld\n", how, boundaries);
+        std::printf("%s%s %ld\n", calls.c_str(), how, boundaries);
         std::exit(0);
     }
 
@@ -70,9 +72,8 @@ struct Stepper {
         } else if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
             const auto name = names().find(call);
             const std::string number = std::to_string(call);
-            std::printf("%s %lld %lld\n", name == names().end() ? number.c_str() : name->second,
-                        static_cast<long long>(argument), static_cast<long long>(info.exit.rval));
-            std::fflush(stdout);
+            calls.append(name == names().end() ? number : name->second).append(" ");
+            calls += std::to_string(static_cast<long long>(argument)) + " " + std::to_string(info.exit.rval) + "\n";
         }
         if (++boundaries != limit) return;
         ::kill(target, SIGKILL);
