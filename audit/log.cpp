@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "protocol/json_writer.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,7 +54,12 @@ std::int64_t FileLog::append(const Record& record, Instant now) {
     return batch_head_.seq;
 }
 
+/// What start() wrote of it goes too, unless somebody else has written behind it: that stays as it was found.
 void FileLog::drop_batch() {
+    struct stat st {};
+    if (started_ > 0 && ::fstat(fd_.get(), &st) == 0 && static_cast<std::uint64_t>(st.st_size) == size_ + started_)
+        undo_write();
+    started_ = 0;
     batch_.clear();
     batch_head_ = head_;
 }
@@ -63,6 +69,14 @@ Expected<void> FileLog::refuse(Error error) {
     available_ = false;
     why_ = error.message;
     return tl::unexpected(std::move(error));
+}
+
+void FileLog::start() {
+    if (!available_ || batch_.empty() || !check_file()) return;
+    if (!write_all(fd_.get(), std::string_view(batch_).substr(started_))) return undo_write();
+    started_ = batch_.size();
+    // It only begins: what sync_file_range(2) warns of is no matter where fdatasync(2) follows.
+    (void)::sync_file_range(fd_.get(), static_cast<off_t>(size_), static_cast<off_t>(started_), SYNC_FILE_RANGE_WRITE);
 }
 
 Expected<void> FileLog::commit(Durability durability) {
@@ -89,7 +103,7 @@ Expected<void> FileLog::commit(Durability durability) {
 }
 
 Expected<void> FileLog::write_batch(bool durable) {
-    if (auto written = write_all(fd_.get(), batch_); !written)
+    if (auto written = write_all(fd_.get(), std::string_view(batch_).substr(started_)); !written)
         return fail_errno("write " + settings_.path, written.error().system_error);
     if (durable && ::fdatasync(fd_.get()) != 0) {
         must_rewrite_ = true;
@@ -105,10 +119,12 @@ void FileLog::accept_batch(bool durable) {
     if (durable) undurable_.clear();
     else undurable_ += batch_;
     batch_.clear();
+    started_ = 0;
 }
 
 /// Takes back what a failed write left behind the last record. If even that fails, recover() does it.
 void FileLog::undo_write() {
+    started_ = 0;
     struct stat st {};
     if (::fstat(fd_.get(), &st) == 0 && static_cast<std::uint64_t>(st.st_size) == size_) return;
     reserve_.forget();  // ftruncate(2) gives the blocks beyond the new end back
@@ -136,9 +152,10 @@ Expected<void> FileLog::check_file() const {
     if (ours.st_dev != named.st_dev || ours.st_ino != named.st_ino)
         return fail("the audit log was replaced: " + path + " is another file now");
     if (!S_ISREG(ours.st_mode) || ours.st_nlink < 1) return fail("the audit log was deleted: " + path);
-    if (static_cast<std::uint64_t>(ours.st_size) != size_)
+    const std::uint64_t expected = size_ + started_;
+    if (static_cast<std::uint64_t>(ours.st_size) != expected)
         return fail("the audit log was changed by somebody else: " + path + " has " + std::to_string(ours.st_size) +
-                    " bytes, not " + std::to_string(size_));
+                    " bytes, not " + std::to_string(expected));
     return {};
 }
 

@@ -43,6 +43,10 @@ public:
     /// Adds a record to the batch and returns its seq. Must be followed by commit() before anything relies on it.
     virtual std::int64_t append(const Record& record, Instant now) = 0;
 
+    /// Lets the disk begin with the batch while its caller does something else. Nothing may rely on it: commit() does
+    /// what is left, and says what went wrong.
+    virtual void start() = 0;
+
     /// Writes the batch. On an error nothing of the batch is in the log, its seqs are used again, and is_available()
     /// is false until recover() succeeds.
     [[nodiscard]] virtual Expected<void> commit(Durability durability) = 0;

@@ -27,6 +27,7 @@ public:
     FileLog(LogSettings settings, UniqueFd fd, std::uint64_t size, KeyFile key_file, Position position);
 
     std::int64_t append(const Record& record, Instant now) override;
+    void start() override;
     Expected<void> commit(Durability durability) override;
     Expected<void> sync() override;
     [[nodiscard]] bool is_available() const override { return available_; }
@@ -80,7 +81,8 @@ private:
     std::optional<KeyState> unstored_;  // a key in force that the key file could not be given yet
     Head head_;                         // the last committed record
     std::string batch_;
-    Head batch_head_;  // the last record of the batch
+    std::size_t started_ = 0;  // bytes of the batch that are in the file already, behind size_
+    Head batch_head_;          // the last record of the batch
     Instant last_append_{};
     std::string undurable_;      // what was committed since the last fdatasync(2), kept to be written again
     bool must_rewrite_ = false;  // fdatasync(2) failed: the kernel may have dropped those pages, see its manual page

@@ -213,6 +213,7 @@ void Pipeline::run(Asked asked, policy::Grant grant) {
     if (!seq)
         return refuse(asked, deny(Code::audit_unavailable,
                                   "the audit log cannot be written: " + recorder_.log().why_unavailable()));
+    recorder_.start();
     policy::take_budget(limiter_, grant);
     journal_.mark_executed(asked.caller->name, asked.request.id);
     const RunId id = next_run_++;
@@ -348,6 +349,7 @@ void Pipeline::on_done(RunId id, const actions::Report& report) {
     describe(outcome, response);
     response.audit_seq = recorder_.record(outcome, Urgency::before_effects);
     const bool accepted = response.audit_seq.has_value();
+    recorder_.start();
     auto ready = written(running.asked, response);  // before the disk is waited for: what it needs is at hand now
     recorder_.then(
         [this, asked = running.asked, response, ready = std::move(ready), outcome, accepted](bool recorded) mutable {

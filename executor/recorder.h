@@ -31,6 +31,11 @@ public:
     /// Adds a record to this turn's batch; its seq, or nothing while the log is unavailable.
     std::optional<std::int64_t> record(const audit::Record& record, Urgency urgency);
 
+    /// Lets the disk begin with what must be there before effects, while there is something else to do until flush().
+    void start() {
+        if (batch_is_urgent_) log_.start();
+    }
+
     /// Of one kind from one peer only ten in a minute are recorded one by one. False: it has been counted instead.
     [[nodiscard]] bool admit(protocol::Code code, uid_t uid, const std::string& caller);
 

@@ -142,18 +142,19 @@ class Step(daemon.Scenario):
         self.assertGreater(self.every_boundary("gate", {"ok"}), 5)
 
     def test_the_intent_is_durable_before_the_worker_begins(self):
-        """The executor's own calls, in their order: write and fdatasync of the log, only then the word to go to the
-        worker, which has its orders and waits; write and fdatasync again, only then the answer."""
+        """The executor's own calls, in their order: write and fdatasync of the log, between them the worker's orders,
+        only then the word to go; write and fdatasync again, only then the answer."""
         log = str(self.log_descriptor())
         killed, _, calls = self.killed_at(0, "executor")
         self.assertFalse(killed)
         order = [(name, fd) for name, fd, result in calls
                  if (name in ("write", "fdatasync") and fd == log) or name in ("sendmsg", "sendto", "sendmmsg")]
-        names = [name for name, _ in order]
-        begin = names.index("sendmsg")  # what came before passed the connection on
+        worker = next(fd for name, fd in order if name == "sendmsg")  # other ones are told by it too: the next spare
+        names = [name for name, fd in order if name != "sendmsg" or fd == worker]
+        begin = names.index("write")  # what came before passed the connection on
         names = names[begin:begin + 8]  # and what comes after is the next request's
         orders = ["sendmsg", "sendmsg"]  # its fence, which the spare one after a first command does not have, and its orders
-        self.assertEqual(names, [*orders, "write", "fdatasync", "sendto", "write", "fdatasync", "sendmmsg"], order)
+        self.assertEqual(names, ["write", *orders, "fdatasync", "sendto", "write", "fdatasync", "sendmmsg"], order)
         self.assertTrue(all(int(result) == 0 for name, fd, result in calls if name == "fdatasync"))
 
     def log_descriptor(self):

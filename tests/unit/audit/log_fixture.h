@@ -9,10 +9,12 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -134,5 +136,38 @@ inline void check_whole(const Folder& folder, const Log& log) {
     CHECK_MESSAGE(report.ok, report.explanation, " in ", report.file, ":", report.line);
     CHECK(report.head.seq == log.head().seq);
 }
+
+inline std::vector<std::int64_t> seqs_in(const std::string& folder) {
+    std::vector<std::int64_t> seqs;
+    for (const auto& record : records_in(folder)) seqs.push_back(record.seq);
+    return seqs;
+}
+
+inline void check_recovers(Log& log) {
+    const auto recovered = log.recover(now());
+    CHECK_MESSAGE(recovered, (recovered ? "" : recovered.error().message));
+    CHECK(log.is_available());
+}
+
+/// No file of this process may grow beyond `bytes` while this lives.
+class FileSizeLimit {
+public:
+    explicit FileSizeLimit(rlim_t bytes) {
+        previous_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+        REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+        const rlimit limit{bytes, before_.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    }
+    ~FileSizeLimit() {
+        ::setrlimit(RLIMIT_FSIZE, &before_);
+        std::signal(SIGXFSZ, previous_handler_);
+    }
+    FileSizeLimit(const FileSizeLimit&) = delete;
+    FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+private:
+    rlimit before_{};
+    void (*previous_handler_)(int) = nullptr;
+};
 
 }  // namespace luminous_healing::audit::test

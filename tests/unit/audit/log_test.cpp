@@ -15,12 +15,6 @@ using namespace luminous_healing::audit::test;
 
 namespace {
 
-std::vector<std::int64_t> seqs_in(const std::string& folder) {
-    std::vector<std::int64_t> seqs;
-    for (const auto& record : records_in(folder)) seqs.push_back(record.seq);
-    return seqs;
-}
-
 void check_no_gaps(const std::string& folder) {
     const auto seqs = seqs_in(folder);
     for (std::size_t i = 0; i < seqs.size(); ++i) CHECK(seqs[i] == static_cast<std::int64_t>(i) + 1);
@@ -36,33 +30,6 @@ void check_refuses(Log& log, const std::string& why) {
     CHECK(log.why_unavailable() == refused.error().message);
     CHECK(log.space() == Space::none);
 }
-
-void check_recovers(Log& log) {
-    const auto recovered = log.recover(now());
-    CHECK_MESSAGE(recovered, (recovered ? "" : recovered.error().message));
-    CHECK(log.is_available());
-}
-
-/// No file of this process may grow beyond `bytes` while this lives.
-class FileSizeLimit {
-public:
-    explicit FileSizeLimit(rlim_t bytes) {
-        previous_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-        REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
-        const rlimit limit{bytes, before_.rlim_max};
-        REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    }
-    ~FileSizeLimit() {
-        ::setrlimit(RLIMIT_FSIZE, &before_);
-        std::signal(SIGXFSZ, previous_handler_);
-    }
-    FileSizeLimit(const FileSizeLimit&) = delete;
-    FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
-private:
-    rlimit before_{};
-    void (*previous_handler_)(int) = nullptr;
-};
 
 /// A file system of 2 MiB, when the test may mount one.
 class SmallDisk {
