@@ -60,6 +60,27 @@ TEST_CASE("a batch that was started and cannot be finished leaves nothing behind
     check_whole(folder, *log);
 }
 
+TEST_CASE("a start that failed is made good by the commit") {
+    const Folder folder;
+    auto settings = folder.settings();
+    settings.reserve = 0;
+    const auto log = open_log(settings);
+    write_one(*log);
+    const std::string before = content(folder.log());
+    log->append(sample(2), now());
+    SUBCASE("the first") {}
+    SUBCASE("the second") { log->start(); }
+    log->append(sample(3), now());
+    {
+        const FileSizeLimit limit(2 * before.size() + 150);
+        log->start();
+        CHECK(content(folder.log()) == before);
+    }
+    REQUIRE(log->commit(Durability::durable));
+    CHECK(seqs_in(folder.log()) == std::vector<std::int64_t>{1, 2, 3});
+    check_whole(folder, *log);
+}
+
 TEST_CASE("what somebody else does to the file between start and commit is noticed") {
     const Folder folder;
     const auto log = open_log(folder.settings());
