@@ -22,6 +22,26 @@ class AuditUnavailable(lost_log.LostLog):
         self.assertGreater(self.d.records()[0]["seq"], 1)
         self.assertEqual(self.d.records()[0]["event"], "rotate")
 
+    def test_a_confirmation_that_is_not_recorded_is_no_success(self):
+        """A run waits for its confirmation, the log is taken away, it is confirmed: that is said to be lost, with no
+        place in the log; the outcome of the run is recorded when the log is back."""
+        d = self.start("[actions.kill_process]\n" + CONFIG)
+        d.log_was_harmed = True
+        deaf = self.deaf()
+        request = d.request("kill_process", {"pid": deaf.pid}, stream=True)
+        with d.connect() as waiting:
+            waiting.send(request.frame)
+            while "waiting for" not in waiting.answer(request)["text"]:
+                pass
+            os.unlink(d.log_path)
+            confirmed = self.assertCode(d.ask("confirm", {"request_id": request.id}), "audit_unavailable")
+            self.assertIsNone(confirmed["audit_seq"])
+            self.assertIs(confirmed["success"], False)
+            self.recovers(d)
+            deaf.kill()
+            self.assertCode(waiting.response(request), "ok")
+        self.assertEqual([r["action"] for r in d.events("outcome")][-1], "kill_process")
+
     def test_a_log_replaced_by_a_symlink(self):
         """A23: the log replaced by a symlink: refused, nothing is written through it, until it is gone."""
         aim = os.path.join(self.d.folder, "aim")
