@@ -75,14 +75,23 @@ void FileLog::start() {
     if (!available_ || batch_.empty() || !check_file()) return;
     if (!write_all(fd_.get(), std::string_view(batch_).substr(started_))) return undo_write();
     started_ = batch_.size();
-    // It only begins: what sync_file_range(2) warns of is no matter where fdatasync(2) follows.
-    (void)::sync_file_range(fd_.get(), static_cast<off_t>(size_), static_cast<off_t>(started_), SYNC_FILE_RANGE_WRITE);
+    // It only begins: what sync_file_range(2) warns of is no matter where fdatasync(2) follows. But an error of the
+    // writing itself may be told here and never again.
+    if (::sync_file_range(fd_.get(), static_cast<off_t>(size_), static_cast<off_t>(started_), SYNC_FILE_RANGE_WRITE) ==
+        0)
+        return;
+    const bool unknown_here = errno == ENOSYS || errno == EINVAL || errno == EPERM || errno == ESPIPE;
+    if (!unknown_here) start_error_ = errno;
 }
 
 Expected<void> FileLog::commit(Durability durability) {
     if (!available_) {
         drop_batch();
         return fail(why_);
+    }
+    if (const int error = std::exchange(start_error_, 0); error != 0) {
+        must_rewrite_ = true;
+        return refuse({"sync_file_range " + settings_.path + ": " + std::strerror(error), error});
     }
     if (batch_.empty()) return durability == Durability::durable ? sync() : Expected<void>();
     auto next_key = epoch_is_over() ? std::optional(key_.next()) : std::nullopt;

@@ -82,6 +82,7 @@ private:
     Head head_;                         // the last committed record
     std::string batch_;
     std::size_t started_ = 0;  // bytes of the batch that are in the file already, behind size_
+    int start_error_ = 0;      // an errno that commit() will tell
     Head batch_head_;          // the last record of the batch
     Instant last_append_{};
     std::string undurable_;      // what was committed since the last fdatasync(2), kept to be written again

@@ -22,7 +22,7 @@ import unittest
 
 import wire
 from processes import (await_end, children_of, descendants_of, ends_within, is_alive,  # noqa: F401
-                       kill_as, name_of, spare_of, stands_by)
+                       kill_as, name_of, spare_of, stands_by, state_of)
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("LUMINOUS_BUILD") or os.path.join(SOURCE, "build", "dev")

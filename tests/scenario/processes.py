@@ -52,12 +52,17 @@ def descendants_of(pid, with_helpers=False):
     return found
 
 
-def is_alive(pid):
+def state_of(pid):
+    """One letter, as in proc_pid_stat(5)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            return file.read().rpartition(b")")[2].split()[0].decode()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return "X"
+
+
+def is_alive(pid):
+    return state_of(pid) not in ("Z", "X")
 
 
 def await_end(pid):

@@ -4,7 +4,8 @@
 // on a file below LUMINOUS_FAULTS_BELOW fails with that errno, and so do the TIMES-1 after it (0: all). ERROR "short"
 // writes half of what it was given; with one byte only that is nothing, and ENOSPC. The file is read anew whenever it
 // has changed. For each operation a line "NUMBER NAME" goes to LUMINOUS_FAULTS_SEEN, so that a test knows how many
-// there are. Counted are write, pwrite, fdatasync, fsync, ftruncate, fallocate, rename and open with O_CREAT.
+// there are. Counted are write, pwrite, sync_file_range, fdatasync, fsync, ftruncate, fallocate, rename and open with
+// O_CREAT.
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -131,6 +132,11 @@ ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) {
 }
 
 int fdatasync(int fd) { return is_watched(fd) && fate_of("fdatasync") != Fate::pass ? -1 : NEXT(fdatasync)(fd); }
+
+int sync_file_range(int fd, off_t offset, off_t size, unsigned int flags) {
+    return is_watched(fd) && fate_of("sync_file_range") != Fate::pass ? -1
+                                                                      : NEXT(sync_file_range)(fd, offset, size, flags);
+}
 
 int fsync(int fd) { return is_watched(fd) && fate_of("fsync") != Fate::pass ? -1 : NEXT(fsync)(fd); }
 
