@@ -10,12 +10,13 @@ import lost_log
 CONFIG = """
 [actions.mark]
 command = ["/bin/sh", "-c", "echo $$"]
-rate_limit = { limit = 100, window = "5min" }
+rate_limit = { limit = 100000, window = "5min" }
 [actions.hold]
 command = ["/bin/cat", "{hold}"]
 [actions.write]
 command = ["/bin/sh", "-c", "echo $$ > {written} && cat {written}"]
 writes = ["{written}"]
+rate_limit = { limit = 100000, window = "5min" }
 [actions.free]
 command = ["/bin/sh", "-c", "grep ^Seccomp: /proc/$$/status"]
 confine = false
